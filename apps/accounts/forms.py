@@ -1,0 +1,67 @@
+"""What Django admin asks about a person, and what it refuses."""
+
+from typing import Any
+
+from django import forms
+from django.contrib.auth.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
+
+from apps.accounts.models import ReadingGroup, User
+from apps.accounts.permissions import Role
+
+
+class LowerCaseEmail:
+    """One spelling of an address, so that it is one account."""
+
+    def clean_email(self) -> str:
+        return self.cleaned_data["email"].lower()
+
+
+class PersonCreationForm(LowerCaseEmail, UserCreationForm):
+    class Meta:
+        model = User
+        fields = ["email", "first_name", "last_name", "role", "site"]
+
+
+class PersonForm(LowerCaseEmail, UserChangeForm):
+    class Meta:
+        model = User
+        fields = ["email", "password", "first_name", "last_name", "role", "site", "is_active"]
+
+    def clean(self) -> dict[str, Any]:
+        """Somebody must stay who can let people in."""
+        cleaned = super().clean()
+        stays = cleaned.get("role") == Role.ADMIN and cleaned.get("is_active")
+        if not stays and _is_last_admin(self.instance.pk):
+            raise forms.ValidationError(
+                "This is the last active admin. Make somebody else an admin first."
+            )
+        return cleaned
+
+
+class NewPasswordForm(AdminPasswordChangeForm):
+    """Sets a password; switching log-in off is what "active" is for."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields.pop("usable_password", None)
+        self.fields["password1"].required = self.fields["password2"].required = True
+
+
+class ReadingGroupForm(forms.ModelForm):
+    class Meta:
+        model = ReadingGroup
+        fields = ["name", "site", "members"]
+
+    def clean(self) -> dict[str, Any]:
+        """A member sees every case sent to the group, so only doctors of its site may be one."""
+        cleaned = super().clean()
+        for member in cleaned.get("members", []):
+            if member.role != Role.DOCTOR or member.site != cleaned.get("site"):
+                self.add_error("members", f"{member} is not a doctor of this site.")
+        return cleaned
+
+
+def _is_last_admin(pk: int | None) -> bool:
+    """Whether no other admin can log in; the rows stay locked until the form is saved."""
+    admins = User.objects.select_for_update().filter(role=Role.ADMIN, is_active=True)
+    return {user.pk for user in admins.order_by("pk")} == {pk}

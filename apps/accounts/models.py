@@ -1,0 +1,109 @@
+"""Who may log in, where they work, and in which groups they read."""
+
+from typing import Any
+
+from django.contrib.auth.models import AbstractUser, UserManager
+from django.db import models
+from django.db.models.functions import Lower
+from rest_framework.authtoken.models import TokenProxy
+
+from apps.accounts.permissions import ROLE_PERMISSIONS, Permission, Role
+
+
+class Site(models.Model):
+    """A hospital or department. Users and cases belong to exactly one."""
+
+    name = models.CharField(max_length=120, unique=True)
+
+    class Meta:
+        ordering = ["name"]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class UserByEmailManager(UserManager):
+    """Creates users whose e-mail address is their name."""
+
+    def _create_user(self, email: str, password: str | None, **extra: Any) -> "User":
+        user = self.model(email=self.normalize_email(email).lower(), **extra)
+        user.set_password(password)
+        user.save(using=self._db)
+        return user
+
+    def create_user(self, email: str, password: str | None = None, **extra: Any) -> "User":
+        return self._create_user(email, password, **extra)
+
+    def create_superuser(self, email: str, password: str | None = None, **extra: Any) -> "User":
+        extra.setdefault("role", Role.ADMIN)
+        extra.setdefault("site", Site.objects.get_or_create(name="Main site")[0])
+        return self._create_user(email, password, **extra)
+
+
+class User(AbstractUser):
+    """A person with one role at one site."""
+
+    username = None
+    groups = None
+    user_permissions = None
+    is_superuser = None
+    email = models.EmailField(unique=True, error_messages={"unique": "This e-mail is in use."})
+    role = models.CharField(max_length=20, choices=[(r.value, r.label) for r in Role])
+    site = models.ForeignKey(Site, on_delete=models.PROTECT, related_name="users")
+
+    USERNAME_FIELD = "email"
+    REQUIRED_FIELDS: list[str] = []
+    objects = UserByEmailManager()
+
+    class Meta:
+        ordering = ["last_name", "first_name", "email"]
+        constraints = [
+            models.UniqueConstraint(
+                Lower("email"),
+                name="one_account_per_address",
+                violation_error_message="This e-mail is in use.",
+            ),
+            models.CheckConstraint(condition=models.Q(role__in=Role.values), name="known_role"),
+        ]
+
+    def __str__(self) -> str:
+        return self.get_full_name() or self.email
+
+    @property
+    def is_staff(self) -> bool:
+        """Django admin is for admins, and only for them."""
+        return self.can(Permission.USE_ADMIN)
+
+    @is_staff.setter
+    def is_staff(self, value: bool) -> None:
+        """The role decides; a value from outside changes nothing."""
+
+    def can(self, permission: Permission) -> bool:
+        """Whether this person's role grants `permission`."""
+        return self.is_active and permission in ROLE_PERMISSIONS.get(self.role, frozenset())
+
+
+class ReadingGroup(models.Model):
+    """Doctors of one site who share a list of cases."""
+
+    name = models.CharField(max_length=120)
+    site = models.ForeignKey(Site, on_delete=models.PROTECT, related_name="reading_groups")
+    members = models.ManyToManyField(User, related_name="reading_groups", blank=True)
+
+    class Meta:
+        ordering = ["name"]
+        constraints = [models.UniqueConstraint(fields=["site", "name"], name="group_once_per_site")]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class ApiToken(TokenProxy):
+    """A token under the name of its user: whatever Django admin shows or logs holds no key."""
+
+    class Meta:
+        proxy = True
+        verbose_name = "API token"
+
+    def __str__(self) -> str:
+        return f"token of {self.user}"

@@ -1,0 +1,88 @@
+"""Who did what, to what, when, from where. Rows are never edited or deleted."""
+
+from typing import Any, NoReturn
+
+from django.db import models
+
+
+class AppendOnlyQuerySet(models.QuerySet):
+    """Refuses in Python what the database triggers refuse too, with a clearer message."""
+
+    def update(self, **kwargs: Any) -> NoReturn:
+        raise AppendOnlyError(self.model)
+
+    def delete(self) -> NoReturn:
+        raise AppendOnlyError(self.model)
+
+
+class AppendOnlyError(TypeError):
+    """Somebody tried to change a record that is only ever added to."""
+
+    def __init__(self, model: type[models.Model]) -> None:
+        super().__init__(f"{model._meta.verbose_name} rows are append-only")
+
+
+class AppendOnlyModel(models.Model):
+    """A row that is written once (the trigger in the migration holds it too)."""
+
+    objects = AppendOnlyQuerySet.as_manager()
+
+    class Meta:
+        abstract = True
+        base_manager_name = "objects"
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        if not self._state.adding:
+            raise AppendOnlyError(type(self))
+        super().save(*args, **kwargs)
+
+    def delete(self, *args: Any, **kwargs: Any) -> NoReturn:
+        raise AppendOnlyError(type(self))
+
+
+class AuditEvent(AppendOnlyModel):
+    """One thing that somebody did, with the actor copied as text so that it outlives the user."""
+
+    class Action(models.TextChoices):
+        LOGGED_IN = "logged_in", "logged in"
+        LOGIN_FAILED = "login_failed", "failed to log in"
+        LOGGED_OUT = "logged_out", "logged out"
+        PASSWORD_CHANGED = "password_changed", "changed their password"
+        UPLOADED = "uploaded", "uploaded"
+        UPLOAD_REFUSED = "upload_refused", "upload refused"
+        VIEWED = "viewed", "viewed"
+        PRESENTATION_SAVED = "presentation_saved", "saved the view"
+        SENT = "sent", "sent"
+        CLAIMED = "claimed", "claimed"
+        RELEASED = "released", "released"
+        WITHDRAWN = "withdrawn", "withdrew"
+        VERDICT = "verdict", "gave a verdict"
+        RETURNED = "returned", "returned"
+        OVERRIDDEN = "overridden", "overrode the chest gate"
+        PREDICTION_REQUESTED = "prediction_requested", "asked for a prediction"
+        SENT_FOR_RETRAINING = "sent_for_retraining", "sent for retraining"
+        EXAMPLE_DECIDED = "example_decided", "decided on a training example"
+        RETRAIN_STARTED = "retrain_started", "started a training run"
+        RETRAIN_CANCELLED = "retrain_cancelled", "cancelled a training run"
+        ACTIVATED = "activated", "activated a model"
+        BREAK_GLASS = "break_glass", "opened by break-glass"
+        ADMIN_CHANGED = "admin_changed", "changed in admin"
+
+    at = models.DateTimeField(auto_now_add=True, db_index=True)
+    actor = models.CharField(max_length=254, blank=True, help_text="E-mail at the time.")
+    actor_pk = models.BigIntegerField(null=True, db_index=True)
+    actor_role = models.CharField(max_length=20, blank=True)
+    action = models.CharField(max_length=40, choices=Action, db_index=True)
+    target_type = models.CharField(max_length=60, blank=True)
+    target_id = models.CharField(max_length=64, blank=True)
+    site_pk = models.BigIntegerField(null=True)
+    address = models.GenericIPAddressField(null=True)
+    user_agent = models.CharField(max_length=200, blank=True)
+    details = models.JSONField(default=dict)
+
+    class Meta:
+        ordering = ["-id"]
+        indexes = [models.Index(fields=["target_type", "target_id"])]
+
+    def __str__(self) -> str:
+        return f"{self.at:%Y-%m-%d %H:%M:%S} {self.actor} {self.get_action_display()}"

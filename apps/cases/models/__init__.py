@@ -1,0 +1,17 @@
+from apps.cases.models.imaging import Instance, Patient, Presentation, Series, Study
+from apps.cases.models.reading import Reading, Report, Verdict
+from apps.cases.models.work import AccessGrant, Case, CaseEvent
+
+__all__ = [
+    "AccessGrant",
+    "Case",
+    "CaseEvent",
+    "Instance",
+    "Patient",
+    "Presentation",
+    "Reading",
+    "Report",
+    "Series",
+    "Study",
+    "Verdict",
+]

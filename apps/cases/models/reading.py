@@ -1,0 +1,70 @@
+"""What doctors did with a case: the look, the verdict, the signed report."""
+
+from django.conf import settings
+from django.db import models
+
+from apps.audit.models import AppendOnlyModel
+from apps.cases.models.work import Case
+
+
+class Reading(models.Model):
+    """One doctor's look at a case."""
+
+    case = models.ForeignKey(Case, on_delete=models.PROTECT, related_name="readings")
+    doctor = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="readings"
+    )
+    opened_at = models.DateTimeField(auto_now_add=True)
+    ai_first_shown_at = models.DateTimeField(null=True)
+    finished_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["case", "doctor"], name="one_reading_per_doctor")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.doctor} on {self.case}"
+
+
+class Verdict(AppendOnlyModel):
+    """A doctor's answer. A correction is a newer row; the newest counts."""
+
+    class Cancer(models.TextChoices):
+        YES = "yes", "cancer"
+        NO = "no", "no cancer"
+        UNCERTAIN = "uncertain", "uncertain"
+
+    case = models.ForeignKey(Case, on_delete=models.PROTECT, related_name="verdicts")
+    reading = models.ForeignKey(Reading, on_delete=models.PROTECT, related_name="verdicts")
+    doctor = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="verdicts"
+    )
+    cancer = models.CharField(max_length=12, choices=Cancer)
+    diagnoses = models.JSONField(default=list, help_text="Free lines, one diagnosis each.")
+    text = models.TextField(max_length=20_000, blank=True)
+    given_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["-id"]
+
+    def __str__(self) -> str:
+        return f"{self.get_cancer_display()} ({self.doctor})"
+
+
+class Report(AppendOnlyModel):
+    """What was signed, word for word. Addenda are further rows."""
+
+    case = models.ForeignKey(Case, on_delete=models.PROTECT, related_name="reports")
+    verdict = models.OneToOneField(Verdict, on_delete=models.PROTECT, related_name="report")
+    signed_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="reports"
+    )
+    signed_at = models.DateTimeField(auto_now_add=True)
+    body = models.TextField()
+
+    class Meta:
+        ordering = ["id"]
+
+    def __str__(self) -> str:
+        return f"Report {self.pk} on {self.case}"

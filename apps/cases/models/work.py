@@ -1,0 +1,180 @@
+"""The work on one study: who has it, in which state, and everything that happened to it."""
+
+import uuid
+
+from django.conf import settings
+from django.db import models
+from django.db.models import Q
+from django.utils import timezone
+
+from apps.accounts.models import ReadingGroup, Site, User
+from apps.accounts.permissions import Role
+from apps.audit.models import AppendOnlyModel
+from apps.cases.models.imaging import Study
+
+
+class CaseQuerySet(models.QuerySet):
+    def visible_to(self, user: User) -> "CaseQuerySet":
+        """The cases whose images this user may open: the one place that decides it.
+
+        A technician: the own site's. A doctor: assigned to them, to a group of theirs, or in
+        their site's open pool, once sent. Anything else, and everything for an admin: only
+        while a break-glass grant of theirs lasts.
+        """
+        granted = Q(
+            pk__in=AccessGrant.objects.filter(user=user, expires_at__gt=timezone.now()).values(
+                "case_id"
+            )
+        )
+        if user.role == Role.LABTECH:
+            return self.filter(site_id=user.site_id)
+        if user.role == Role.DOCTOR:
+            return self.filter(self._for_doctor(user) | granted)
+        return self.filter(granted)
+
+    def readable_by(self, user: User) -> "CaseQuerySet":
+        """A doctor's worklist: visible without break-glass."""
+        return self.filter(self._for_doctor(user))
+
+    @staticmethod
+    def _for_doctor(user: User) -> Q:
+        groups = ReadingGroup.objects.filter(members=user).values("pk")
+        pool = Q(receiver__isnull=True, receiver_group__isnull=True, site_id=user.site_id)
+        own = Q(receiver=user) | Q(receiver_group__in=groups) | Q(claimed_by=user) | pool
+        return own & ~Q(status__in=[Case.Status.DRAFT, Case.Status.WITHDRAWN])
+
+
+class Case(models.Model):
+    """The work on one study."""
+
+    class Status(models.TextChoices):
+        DRAFT = "draft", "draft"
+        SENT = "sent", "sent"
+        IN_REVIEW = "in_review", "in review"
+        REPORTED = "reported", "reported"
+        RETURNED = "returned", "returned"
+        WITHDRAWN = "withdrawn", "withdrawn"
+
+    class Priority(models.IntegerChoices):
+        EMERGENCY = 0, "emergency"
+        URGENT = 1, "urgent"
+        ROUTINE = 2, "routine"
+
+    public_id = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
+    site = models.ForeignKey(Site, on_delete=models.PROTECT, related_name="cases")
+    study = models.OneToOneField(Study, on_delete=models.PROTECT, related_name="case")
+    status = models.CharField(
+        max_length=20, choices=Status, default=Status.DRAFT, editable=False, db_index=True
+    )
+    priority = models.PositiveSmallIntegerField(choices=Priority, default=Priority.ROUTINE)
+    clinical_question = models.CharField(max_length=1000, blank=True)
+    note = models.TextField(max_length=4000, blank=True)
+    receiver = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        null=True,
+        blank=True,
+        on_delete=models.PROTECT,
+        related_name="cases_received",
+    )
+    receiver_group = models.ForeignKey(
+        ReadingGroup, null=True, blank=True, on_delete=models.PROTECT, related_name="cases"
+    )
+    created_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT, related_name="cases_created"
+    )
+    sent_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT, related_name="cases_sent"
+    )
+    claimed_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT, related_name="cases_claimed"
+    )
+    created_at = models.DateTimeField(auto_now_add=True)
+    sent_at = models.DateTimeField(null=True)
+    reported_at = models.DateTimeField(null=True)
+    revision = models.PositiveIntegerField(default=1, help_text="Grows with every change of state.")
+
+    objects = CaseQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["priority", "sent_at", "id"]
+        indexes = [models.Index(fields=["site", "status", "priority", "sent_at"])]
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(receiver__isnull=True) | Q(receiver_group__isnull=True),
+                name="one_receiver",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"Case {self.pk}"
+
+    @property
+    def is_orphaned(self) -> bool:
+        """Claimed by a doctor who has left: nobody could read, return or release it."""
+        return (
+            self.status == self.Status.IN_REVIEW
+            and self.claimed_by is not None
+            and not self.claimed_by.is_active
+        )
+
+    @property
+    def can_be_withdrawn(self) -> bool:
+        """Whether its technician may take it back."""
+        waiting = {self.Status.DRAFT, self.Status.SENT, self.Status.RETURNED}
+        return self.status in waiting or self.is_orphaned
+
+    @property
+    def is_open_for_reading(self) -> bool:
+        return self.status in {self.Status.SENT, self.Status.IN_REVIEW, self.Status.REPORTED}
+
+
+class CaseEvent(AppendOnlyModel):
+    """One thing that happened to a case. Nobody edits it."""
+
+    class Kind(models.TextChoices):
+        CREATED = "created", "created"
+        IMAGES_ADDED = "images_added", "images added"
+        SENT = "sent", "sent"
+        CLAIMED = "claimed", "opened for reading"
+        RELEASED = "released", "released"
+        RETURNED = "returned", "returned"
+        VERDICT = "verdict", "verdict given"
+        CORRECTED = "corrected", "verdict corrected"
+        WITHDRAWN = "withdrawn", "withdrawn"
+        OVERRIDDEN = "overridden", "chest check overridden"
+        SENT_FOR_RETRAINING = "sent_for_retraining", "sent for retraining"
+        BREAK_GLASS = "break_glass", "opened by break-glass"
+
+    case = models.ForeignKey(Case, on_delete=models.PROTECT, related_name="events")
+    at = models.DateTimeField(auto_now_add=True)
+    kind = models.CharField(max_length=30, choices=Kind)
+    actor = models.CharField(max_length=254, blank=True, help_text="Name at the time.")
+    actor_pk = models.BigIntegerField(null=True)
+    text = models.TextField(blank=True)
+
+    class Meta:
+        ordering = ["id"]
+
+    def __str__(self) -> str:
+        return f"{self.get_kind_display()} by {self.actor}"
+
+    @property
+    def text_without_answer(self) -> str:
+        """The text for whoever does not read cases: what a doctor or the AI found is left out."""
+        tells = {self.Kind.VERDICT, self.Kind.CORRECTED, self.Kind.SENT_FOR_RETRAINING}
+        return "" if self.kind in tells else self.text
+
+
+class AccessGrant(AppendOnlyModel):
+    """Break-glass: one user may open one case for a short time, for a stated reason."""
+
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="access_grants"
+    )
+    case = models.ForeignKey(Case, on_delete=models.PROTECT, related_name="access_grants")
+    reason = models.CharField(max_length=500)
+    granted_at = models.DateTimeField(auto_now_add=True)
+    expires_at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return f"{self.user} on {self.case}"

@@ -1,0 +1,249 @@
+"""What people do with a case. Each step is one conditional UPDATE: who changed no row lost."""
+
+from datetime import timedelta
+from typing import Any
+
+from django.db import transaction
+from django.db.models import F
+from django.http import HttpRequest
+from django.utils import timezone
+
+from apps.accounts.models import ReadingGroup, User
+from apps.audit.models import AuditEvent
+from apps.audit.services import record
+from apps.cases.models import (
+    AccessGrant,
+    Case,
+    CaseEvent,
+    Presentation,
+    Reading,
+    Report,
+    Series,
+    Verdict,
+)
+
+BREAK_GLASS_TIME = timedelta(hours=4)
+Status = Case.Status
+
+
+class CaseConflict(Exception):
+    """The case is no longer in the state that the user saw; `message` says so in plain words."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.message = message
+
+
+@transaction.atomic
+def send_case(
+    case: Case,
+    *,
+    request: HttpRequest,
+    revision: int,
+    clinical_question: str = "",
+    priority: int = Case.Priority.ROUTINE,
+    note: str = "",
+    receiver: User | None = None,
+    receiver_group: ReadingGroup | None = None,
+) -> None:
+    """Send a case to a doctor, a group, or (neither given) the open pool.
+
+    It must be a draft, or have been returned or withdrawn.
+    """
+    _move(
+        case,
+        Status.SENT,
+        revision=revision,
+        status__in=[Status.DRAFT, Status.RETURNED, Status.WITHDRAWN],
+        changes={
+            "clinical_question": clinical_question,
+            "priority": priority,
+            "note": note,
+            "receiver": receiver,
+            "receiver_group": receiver_group,
+            "sent_by": request.user,
+            "sent_at": timezone.now(),
+            "claimed_by": None,
+        },
+    )
+    _note(case, request, CaseEvent.Kind.SENT, AuditEvent.Action.SENT)
+
+
+@transaction.atomic
+def withdraw_case(case: Case, *, request: HttpRequest, revision: int, reason: str) -> None:
+    """Take back a case that no doctor reads, or whose doctor has left."""
+    only = {"status__in": [Status.DRAFT, Status.SENT, Status.RETURNED]}
+    if case.is_orphaned:
+        only = {"status__in": [Status.IN_REVIEW], "claimed_by__is_active": False}
+    _move(case, Status.WITHDRAWN, revision=revision, changes={"claimed_by": None}, **only)
+    _note(case, request, CaseEvent.Kind.WITHDRAWN, AuditEvent.Action.WITHDRAWN, reason)
+
+
+@transaction.atomic
+def claim_case(case: Case, *, request: HttpRequest) -> None:
+    """Take a waiting case for reading; the first of two doctors gets it."""
+    _move(
+        case,
+        Status.IN_REVIEW,
+        status__in=[Status.SENT],
+        # It may have been sent again to somebody else since the page was opened.
+        pk__in=Case.objects.readable_by(request.user).values("pk"),
+        changes={"claimed_by": request.user},
+    )
+    _note(case, request, CaseEvent.Kind.CLAIMED, AuditEvent.Action.CLAIMED)
+
+
+@transaction.atomic
+def release_case(case: Case, *, request: HttpRequest) -> None:
+    """Put a case that one has claimed back on the list."""
+    _move(
+        case,
+        Status.SENT,
+        status__in=[Status.IN_REVIEW],
+        claimed_by=request.user,
+        changes={"claimed_by": None},
+    )
+    _note(case, request, CaseEvent.Kind.RELEASED, AuditEvent.Action.RELEASED)
+
+
+@transaction.atomic
+def take_over_case(case: Case, *, request: HttpRequest, revision: int) -> None:
+    """Take a case that another doctor holds (they are absent, or asked for it)."""
+    _move(
+        case,
+        Status.IN_REVIEW,
+        revision=revision,
+        status__in=[Status.IN_REVIEW],
+        changes={"claimed_by": request.user},
+    )
+    _note(case, request, CaseEvent.Kind.CLAIMED, AuditEvent.Action.CLAIMED, "taken over")
+
+
+@transaction.atomic
+def return_case(case: Case, *, request: HttpRequest, revision: int, reason: str) -> None:
+    """Give the case back to the technician with the reason."""
+    _hold(case, request.user)
+    _move(
+        case,
+        Status.RETURNED,
+        revision=revision,
+        status__in=[Status.SENT, Status.IN_REVIEW],
+        changes={"claimed_by": None},
+    )
+    _note(case, request, CaseEvent.Kind.RETURNED, AuditEvent.Action.RETURNED, reason)
+
+
+@transaction.atomic
+def record_verdict(
+    case: Case,
+    *,
+    request: HttpRequest,
+    revision: int,
+    cancer: str,
+    diagnoses: list[str],
+    text: str,
+    report_body: str,
+) -> Verdict:
+    """Write a verdict and its signed report; on a reported case it is a correction."""
+    _hold(case, request.user)
+    corrects = case.status == Status.REPORTED
+    now = timezone.now()
+    _move(
+        case,
+        Status.REPORTED,
+        revision=revision,
+        status__in=[Status.SENT, Status.IN_REVIEW, Status.REPORTED],
+        changes={"claimed_by": request.user, "reported_at": now},
+    )
+    reading = open_reading(case, request.user)
+    Reading.objects.filter(pk=reading.pk).update(finished_at=now)
+    verdict = Verdict.objects.create(
+        case=case,
+        reading=reading,
+        doctor=request.user,
+        cancer=cancer,
+        diagnoses=diagnoses,
+        text=text,
+    )
+    Report.objects.create(case=case, verdict=verdict, signed_by=request.user, body=report_body)
+    kind = CaseEvent.Kind.CORRECTED if corrects else CaseEvent.Kind.VERDICT
+    _note(case, request, kind, AuditEvent.Action.VERDICT, verdict.get_cancer_display())
+    return verdict
+
+
+def open_reading(case: Case, doctor: User) -> Reading:
+    """The doctor's look at this case, begun now if it is the first."""
+    return Reading.objects.get_or_create(case=case, doctor=doctor)[0]
+
+
+@transaction.atomic
+def break_glass(case: Case, *, request: HttpRequest, reason: str) -> AccessGrant:
+    """Open a case that is not the user's for a few hours; audited, and shown on the case."""
+    grant = AccessGrant.objects.create(
+        user=request.user,
+        case=case,
+        reason=reason,
+        expires_at=timezone.now() + BREAK_GLASS_TIME,
+    )
+    _note(case, request, CaseEvent.Kind.BREAK_GLASS, AuditEvent.Action.BREAK_GLASS, reason)
+    return grant
+
+
+def save_presentation(series: Series, *, request: HttpRequest, **values: Any) -> Presentation:
+    """Keep how this user wants the series shown. The file stays as it is."""
+    presentation, _ = Presentation.objects.update_or_create(
+        series=series, author=request.user, defaults=values
+    )
+    return presentation
+
+
+def presentation_for(series: Series, user: User) -> Presentation | None:
+    """The user's own saved view, else the newest that anybody saved."""
+    saved = sorted(series.presentations.all(), key=lambda p: (p.author_id == user.pk, p.saved_at))
+    return saved[-1] if saved else None
+
+
+def _hold(case: Case, doctor: User) -> None:
+    """Refuse when another doctor has the case."""
+    if case.claimed_by_id not in {None, doctor.pk}:
+        raise CaseConflict(
+            f"{case.claimed_by} has this case, so nothing was changed. "
+            "Ask them to release it, or take it over."
+        )
+
+
+def _move(
+    case: Case,
+    status: str,
+    *,
+    revision: int | None = None,
+    changes: dict | None = None,
+    **only: Any,
+) -> None:
+    """Change the state if the row is as `only` and `revision` say, else raise CaseConflict."""
+    if revision is not None:
+        only["revision"] = revision
+    values = {"status": status, **(changes or {})}
+    row = Case.objects.filter(pk=case.pk, **only)
+    if not row.update(revision=F("revision") + 1, **values):
+        case.refresh_from_db()
+        with_whom = f" It is with {case.claimed_by}." if case.claimed_by else ""
+        raise CaseConflict(
+            f"This case changed in the meantime: it is now {case.get_status_display()}."
+            f"{with_whom} Nothing of yours was stored; reload to see it."
+        )
+    case.refresh_from_db()
+
+
+def _note(
+    case: Case,
+    request: HttpRequest,
+    kind: CaseEvent.Kind,
+    action: AuditEvent.Action,
+    text: str = "",
+) -> None:
+    """The case's own history and the audit row, in the same transaction."""
+    CaseEvent.objects.create(
+        case=case, kind=kind, actor=str(request.user), actor_pk=request.user.pk, text=text
+    )
+    record(action, request=request, target=case, site_pk=case.site_id)

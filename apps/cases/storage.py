@@ -1,0 +1,126 @@
+"""Where a file lives, and how it gets there whole or not at all."""
+
+import hashlib
+import os
+import re
+import shutil
+import tempfile
+import time
+import uuid
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.core.files.uploadedfile import TemporaryUploadedFile, UploadedFile
+from django.core.files.uploadhandler import FileUploadHandler, TemporaryFileUploadHandler
+
+from apps.cases.models import Instance
+
+_UID = re.compile(r"[0-9]+(\.[0-9]+)*")
+_CHUNK = 1024 * 1024
+_STALE_SECONDS = 3600
+
+
+class DiskNearlyFull(Exception):
+    """There is too little room to take another file safely."""
+
+    message = "The server's disk is nearly full, so nothing was stored. Please tell your admin."
+
+
+def incoming_dir() -> Path:
+    """Where files wait while they are checked; on the same file system as their final place."""
+    path = settings.STORAGE_DIR / "incoming"
+    path.mkdir(parents=True, exist_ok=True)
+    return path
+
+
+def ensure_room(size: int) -> None:
+    """Raise DiskNearlyFull when `size` bytes more would leave less than the configured reserve."""
+    free = shutil.disk_usage(incoming_dir()).free
+    if free - size < settings.MIN_FREE_DISK_MB * 1024 * 1024:
+        raise DiskNearlyFull
+
+
+def path_of(instance: Instance) -> Path:
+    """The file of an instance: site, then Study, Series and SOP Instance UID."""
+    series = instance.series
+    uids = [
+        series.study.study_instance_uid,
+        series.series_instance_uid,
+        instance.sop_instance_uid,
+    ]
+    if not all(_UID.fullmatch(uid) and len(uid) <= 64 for uid in uids):
+        raise ValueError("a UID with anything but digits and dots never names a file")
+    folder = settings.STORAGE_DIR / f"site-{instance.site_id}" / uids[0] / uids[1]
+    return folder / f"{uids[2]}.dcm"
+
+
+def take_in(source: Path) -> Path:
+    """Copy a file that is not ours into the incoming folder."""
+    target = incoming_dir() / f"{uuid.uuid4().hex}.part"
+    shutil.copyfile(source, target)
+    return target
+
+
+def sha256_of(path: Path) -> str:
+    """Hex SHA-256 of a file's bytes, read in pieces."""
+    digest = hashlib.sha256()
+    with path.open("rb") as stream:
+        while piece := stream.read(_CHUNK):
+            digest.update(piece)
+    return digest.hexdigest()
+
+
+def settle(incoming: Path, final: Path) -> None:
+    """Move a checked file to its final place so that it survives a power cut (fsync, rename)."""
+    new_folders = [one for one in final.parents if not one.exists()]
+    final.parent.mkdir(parents=True, exist_ok=True)
+    _fsync(incoming)
+    os.replace(incoming, final)
+    _fsync(final.parent)
+    for folder in new_folders:
+        _fsync(folder.parent)
+
+
+def _fsync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def remove_stale_incoming() -> int:
+    """Remove what killed uploads left behind; how many files that were.
+
+    A file nobody wrote to for an hour belongs to no upload that is still running.
+    """
+    removed = 0
+    for left in incoming_dir().iterdir():
+        try:
+            if left.stat().st_mtime < time.time() - _STALE_SECONDS:
+                left.unlink()
+                removed += 1
+        except FileNotFoundError:
+            continue  # its own upload was faster
+    return removed
+
+
+class IncomingFile(TemporaryUploadedFile):
+    """An uploaded file in the incoming folder, under a name that says nothing."""
+
+    def __init__(
+        self, name: str, content_type: str | None, size: int, charset: str | None, extra: dict
+    ) -> None:
+        handle = tempfile.NamedTemporaryFile(suffix=".part", dir=incoming_dir())  # noqa: SIM115
+        UploadedFile.__init__(self, handle, name, content_type, size, charset, extra)
+
+
+class IncomingUploadHandler(TemporaryFileUploadHandler):
+    """Streams an upload to where it is checked, whence it is renamed and never copied."""
+
+    def new_file(self, *args: Any, **kwargs: Any) -> None:
+        FileUploadHandler.new_file(self, *args, **kwargs)
+        self.file = IncomingFile(
+            self.file_name, self.content_type, 0, self.charset, self.content_type_extra
+        )

@@ -1,0 +1,242 @@
+"""What is written beside the weights: metadata, pictures, the model card."""
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from apps.classifier.cnn import calibration, chest, evaluation, patches
+from apps.classifier.cnn.datasets import NoduleExample, fingerprint
+from apps.classifier.cnn.samples import TrainingSet
+
+FORMAT = 1
+WANTED_SENSITIVITY = {"malignancy": 0.9, "nodule": 0.75, "chest": 0.95}
+MEANING = {
+    "malignancy": "that radiologists would rate the nodule as more likely malignant than not: "
+    "readers' opinion, not histology",
+    "nodule": "that a place in the lungs is a nodule and not a vessel, wall or scar",
+    "chest": "that a CT slice shows the chest with lungs",
+}
+LIDC = (
+    "Armato SG III et al. Data From LIDC-IDRI. The Cancer Imaging Archive, 2015. "
+    "doi:10.7937/K9/TCIA.2015.LO9QL9SX. Armato SG III et al. Medical Physics 38:915, 2011."
+)
+COLLECTIONS = (
+    "The Cancer Imaging Archive: TCGA-LUAD/LUSC (doi:10.7937/K9/TCIA.2016.JGNIHEP5), RIDER Lung "
+    "CT, LIDC-IDRI, CPTAC-PDA, ACRIN-FLT-Breast, C4KC-KiTS; Clark K et al. J Digit Imaging "
+    "26:1045, 2013. dcm_qa_ct and NEMA WG04 sample images."
+)
+
+
+def describe_examples(examples: Sequence[NoduleExample], extra: int) -> dict[str, Any]:
+    """The training set in numbers, never in names."""
+    return {
+        "examples": len(examples),
+        "patients": len({example.patient_id for example in examples}),
+        "classes": dict(sorted(Counter(example.kind for example in examples).items())),
+        "corrections": extra,
+        "synthetic": bool(examples)
+        and all(example.patient_id.startswith("PHANTOM") for example in examples),
+        "patient_fingerprints": sorted({fingerprint(e.patient_id) for e in examples}),
+    }
+
+
+def metadata(
+    problem: TrainingSet,
+    logits: np.ndarray,
+    sha256: str,
+    seed: int,
+    version: str | None,
+    described: dict[str, Any],
+) -> dict[str, Any]:
+    """Everything the runtime and the card need, from out-of-fold logits."""
+    firm = np.flatnonzero(np.isfinite(problem.truth))
+    truth = problem.truth[firm]
+    scaling = calibration.fit_platt(logits[firm], truth)
+    said = calibration.sigmoid(scaling["slope"] * logits[firm] + scaling["intercept"])
+    points = evaluation.operating_points(said, truth)
+    wanted = WANTED_SENSITIVITY[problem.task]
+    point = next(point for point in points if point["wanted"] == wanted)
+    name = version or f"{problem.task}-{sha256[:8]}"
+    answers = evaluation.Answers(
+        [problem.keys[index] for index in firm],
+        np.array(problem.patients)[firm],
+        truth,
+        said,
+        problem.diameters[firm],
+    )
+    measured = evaluation.measure(problem.task, name, answers, point["threshold"])
+    return {
+        "format": FORMAT,
+        "task": problem.task,
+        "version": name,
+        "meaning": MEANING[problem.task],
+        "sha256": sha256,
+        "input": input_spec(problem),
+        "calibration": scaling,
+        "operating_point": evaluation.clean(point),
+        "operating_points": evaluation.clean(points),
+        "training": described | {"seed": seed},
+        "metrics": {"how": "cross-fitted by patient, out of fold"} | measured.as_dict(),
+        "licence": "weights: Apache-2.0",
+        "citation": citation(problem.task, described),
+    }
+
+
+def citation(task: str, described: dict[str, Any]) -> str:
+    if described.get("synthetic"):
+        return "none: synthetic data"
+    return COLLECTIONS if task == "chest" else LIDC
+
+
+def input_spec(problem: TrainingSet) -> dict[str, Any]:
+    if problem.task == "chest":
+        return {
+            "shape": list(problem.views(0).shape[1:]),
+            "field_mm": chest.FIELD_MM,
+            "window_hu": list(chest.WINDOW_HU),
+        }
+    return {
+        "shape": list(problem.views(0).shape[1:]),
+        "mm_per_pixel": patches.MM_PER_PIXEL,
+        "slice_gap_mm": patches.SLICE_GAP_MM,
+        "normalisation": "0.5 and 99.5 percentiles of the patch to 0 and 1",
+    }
+
+
+def plot_curves(curves: list[list[float]], path: Path) -> Path:
+    """Training loss per epoch, one line per member."""
+    figure = Figure(figsize=(6, 4), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.add_subplot(xlabel="epoch", ylabel="training loss", title="Learning curve")
+    for number, curve in enumerate(curves, start=1):
+        axes.plot(range(1, len(curve) + 1), curve, marker="o", ms=3, label=f"member {number}")
+    axes.set_ylim(bottom=0)
+    axes.grid(alpha=0.3)
+    axes.legend()
+    figure.savefig(path, dpi=110)
+    return path
+
+
+def card(meta: dict[str, Any]) -> str:
+    """The model card in Markdown, every figure from the metadata."""
+    metrics, training = meta["metrics"], meta["training"]
+    parts = [
+        f"# {meta['version']}",
+        f"What it says: the probability {meta['meaning']}.",
+        "Not a medical device. It shows places to a doctor; it never decides.",
+        "## Training data",
+        rows({key: training.get(key) for key in DATA_ROWS if training.get(key) not in (None, "")}),
+        meta["citation"],
+        f"## Figures ({metrics['how']})",
+        rows({name: figure(metrics, key) for key, name in FIGURES.items()}),
+        held_out(meta),
+        operating_table(meta["operating_points"], meta["operating_point"]),
+        size_table(metrics["by_size_band"]),
+        "## Limits",
+        LIMITS[meta["task"]],
+        "## Licence",
+        f"{meta['licence']}. SHA-256 of the weights: `{meta['sha256']}`.",
+    ]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+DATA_ROWS = (
+    "examples",
+    "patients",
+    "classes",
+    "corrections",
+    "synthetic",
+    "phantom_slices",
+    "phantom_patients",
+    "unreadable",
+    "seed",
+    "members",
+    "epochs",
+    "parameters",
+    "seconds",
+)
+BAND_COLUMNS = (
+    "band_mm",
+    "n",
+    "n_positive",
+    "auc",
+    "diameter_auc",
+    "accuracy",
+    "mean_probability",
+    "observed",
+)
+FIGURES = {
+    "n": "items",
+    "n_patients": "patients",
+    "n_positive": "positive",
+    "auc": "AUC",
+    "accuracy": "accuracy at 0.5",
+    "ece": "expected calibration error",
+    "brier": "Brier score",
+    "diameter_auc": "AUC of the readers' diameter alone",
+    "hard_band_gain": "AUC gained over diameter, 6–15 mm",
+}
+LIMITS = {
+    "malignancy": "The label is the opinion of radiologists looking at the pictures, not "
+    "histology. Adult chest CT of one public collection; other scanners and populations were "
+    "not measured.",
+    "nodule": "The figures above are for single places (crops centred on nodules, blobs beside "
+    "them, look-alikes of whole slices), not for whole scans; docs/benchmarks.md has what was "
+    "measured on scans. It marks vessels and hilar structures too, and misses tumours that melt "
+    "into mediastinum or chest wall: a series without marks is not clear. Part of its training "
+    "data are synthetic chests.",
+    "chest": "Hand-labelled slices of few patients. Decides together with the lung area "
+    "(below 20 cm² not a chest, above 60 cm² a chest unless the network objects).",
+}
+
+
+def rows(values: dict[str, Any]) -> str:
+    lines = [f"| {name.replace('_', ' ')} | {value} |" for name, value in values.items() if value]
+    return "\n".join(["| | |", "|---|---|", *lines])
+
+
+def figure(metrics: dict[str, Any], key: str) -> str:
+    """A figure with its interval where it has one; empty when not measurable."""
+    value, interval = metrics.get(key), metrics.get(f"{key}_ci")
+    if value is None:
+        return ""
+    return f"{value} [{interval[0]}, {interval[1]}]" if interval else f"{value}"
+
+
+def held_out(meta: dict[str, Any]) -> str:
+    """The same figures on patients that no choice was made on, where they were measured."""
+    measured = meta.get("held_out")
+    if not measured:
+        return ""
+    table = rows({name: figure(measured, key) for key, name in FIGURES.items()})
+    parts = [f"## Held-out patients ({measured['how']})", table]
+    return "\n\n".join([*parts, size_table(measured["by_size_band"])])
+
+
+def operating_table(points: list[dict[str, float]], chosen: dict[str, float]) -> str:
+    lines = [
+        f"| {p['wanted']} | {p['threshold']} | {p['sensitivity']} | {p['specificity']} |"
+        f"{' shipped' if p['wanted'] == chosen['wanted'] else ''} |"
+        for p in points
+    ]
+    head = "| sensitivity wanted | threshold | sensitivity | specificity | |\n|---|---|---|---|---|"
+    return "\n".join(["## Operating points\n", head, *lines])
+
+
+def size_table(bands: list[dict[str, Any]]) -> str:
+    if not bands:
+        return ""
+    lines = [
+        "| " + " | ".join("–" if b[key] is None else str(b[key]) for key in BAND_COLUMNS) + " |"
+        for b in bands
+    ]
+    head = (
+        "| mm | n | malignant | AUC | AUC of diameter | accuracy | mean probability | observed |\n"
+        "|---|---|---|---|---|---|---|---|"
+    )
+    return "\n".join(["## By size\n", head, *lines])

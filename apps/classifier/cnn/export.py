@@ -1,0 +1,58 @@
+"""Export a Keras model to a LiteRT file. Imports TensorFlow: training side only."""
+
+import hashlib
+import tempfile
+from pathlib import Path
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from apps.classifier.cnn.runtime import Network
+
+TOLERANCE = 1e-4
+
+
+class ExportError(Exception):
+    """The exported graph does not answer like the trained one."""
+
+
+def to_litert(model: keras.Model) -> bytes:
+    """The model as float32 LiteRT bytes with outputs `logit` and `log_diameter`, (n, 1) each.
+
+    Through Keras' own export archive: a plain tf.saved_model.save of a Keras 3 model converts
+    without complaint into a graph that answers NaN.
+    """
+    signature = tf.TensorSpec([None, *model.input_shape[1:]], tf.float32, name="input")
+
+    def serve(input):  # noqa: ANN001
+        answers = model(input, training=False)
+        return {"logit": answers[:, :1], "log_diameter": answers[:, 1:2]}
+
+    with tempfile.TemporaryDirectory() as folder:
+        archive = keras.export.ExportArchive()
+        archive.track(model)
+        archive.add_endpoint("serve", serve, input_signature=[signature])
+        archive.write_out(folder, verbose=False)
+        return tf.lite.TFLiteConverter.from_saved_model(folder).convert()
+
+
+def save(model: keras.Model, path: Path, sample: np.ndarray) -> str:
+    """Write the LiteRT file beside its final name, then rename; returns its SHA-256.
+
+    Raises ExportError when it answers the sample patches differently from the model.
+    """
+    content = to_litert(model)
+    check_same(model, content, sample)
+    partial = path.with_suffix(".partial")
+    partial.write_bytes(content)
+    partial.rename(path)
+    return hashlib.sha256(content).hexdigest()
+
+
+def check_same(model: keras.Model, content: bytes, sample: np.ndarray) -> None:
+    exported = Network(content, {}).logits(sample)
+    trained = model.predict(sample, verbose=0)[:, 0]
+    distance = float(np.abs(exported - trained).max())
+    if not distance <= TOLERANCE:
+        raise ExportError(f"the exported network differs by {distance:.2g} from the trained one")

@@ -1,0 +1,161 @@
+"""Places in whole slices that look like nodules to the candidate search and are none.
+
+Taken from series without annotation, so some may be nodules after all: large candidates are
+never taken from patients with lung cancer, where they may be the tumour.
+"""
+
+import csv
+import math
+from collections.abc import Collection, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from apps.classifier.cnn.candidates import Candidate, find_candidates
+from apps.classifier.cnn.chest import NO_LUNG_MM2
+from apps.classifier.cnn.datasets import NoduleExample, crop_from_series
+from apps.classifier.cnn.folders import find_series, read_slices
+from apps.classifier.cnn.geometry import SliceInput, offsets_mm, pixel_position_mm, sort_slices
+from apps.classifier.cnn.lungs import find_lungs
+from apps.imaging.phantom import Nodule, Phantom, PhantomSpec, chest_phantom, random_nodules
+
+MOST_PER_SLICE = 40
+ANY_SIZE = math.inf
+CONTEXT_MM = 11.0
+SMALL_MM = 9.0
+PHANTOM_SEEDS = (800, 801, 802)
+MARKED_MASSES = Path(__file__).parent / "mass_marks.csv"
+# Lung-cancer patients give small candidates only; the others have no known lung tumour.
+FOLDERS = {
+    "acrin_breast_001_wholebody_sparse": ANY_SIZE,
+    "cptac_pda_C3L-00189_abdomen_35": ANY_SIZE,
+    "kits_00072_abdomen_sparse": ANY_SIZE,
+    "siim_tcga_100": SMALL_MM,
+}
+
+
+def of_public_data(directory: Path) -> list[NoduleExample]:
+    """Look-alikes from the public series in a directory, and phantoms.
+
+    Patients whose masses the finder is measured on are left out. Empty without such series.
+    """
+    present = {name: size for name, size in FOLDERS.items() if (directory / name).is_dir()}
+    if not present:
+        return []
+    found, held_out = phantom_examples(), marked_patients(directory)
+    for name, largest_mm in present.items():
+        found += from_folder(directory / name, largest_mm, held_out)
+    return found
+
+
+def marked_patients(directory: Path) -> set[str]:
+    with MARKED_MASSES.open(newline="") as lines:
+        files = [directory / row["path"] for row in csv.DictReader(lines)]
+    return {series.patient_id for series in find_series(file for file in files if file.is_file())}
+
+
+def from_folder(
+    directory: Path, largest_mm: float = ANY_SIZE, without: Collection[str] = ()
+) -> list[NoduleExample]:
+    """Candidates of every readable chest slice below `largest_mm`; `without`: patients to skip."""
+    found = []
+    for series in find_series([directory]):
+        if series.patient_id in without:
+            continue
+        slices, _ = read_slices(series)
+        found += from_slices(slices, series.patient_id or directory.name, largest_mm)
+    return found
+
+
+def from_slices(
+    slices: Sequence[SliceInput],
+    patient_id: str,
+    largest_mm: float = ANY_SIZE,
+    nodules: Sequence[Nodule] = (),
+    most_per_slice: int = MOST_PER_SLICE,
+) -> list[NoduleExample]:
+    """not_nodule examples at the candidates that lie clear of known nodules."""
+    rng = np.random.default_rng(0)
+    ordered = sort_slices(slices)
+    spacing = spacing_mm(ordered)
+    examples = []
+    for index, item in enumerate(ordered):
+        lungs = find_lungs(item.hu, item.pixel_spacing)
+        if lungs.area_mm2 < NO_LUNG_MM2:
+            continue
+        spots = find_candidates(lungs, item.pixel_spacing, index)
+        kept = [s for s in spots if s.diameter_mm < largest_mm and clear_of(item, s, nodules)]
+        chosen = rng.permutation(len(kept))[:most_per_slice]
+        for number in chosen:
+            name = f"{index}-{number}"
+            examples.append(as_example(ordered, item, kept[number], patient_id, name, spacing))
+    return examples
+
+
+def spacing_mm(ordered: Sequence[SliceInput]) -> float:
+    gaps = np.diff(offsets_mm(ordered))
+    return float(np.clip(np.median(gaps), 0.3, 20)) if len(gaps) else 5.0
+
+
+def clear_of(item: SliceInput, spot: Candidate, nodules: Sequence[Nodule]) -> bool:
+    place = pixel_position_mm(item, spot.row, spot.column)
+    return place is None or all(
+        math.dist(place, nodule.center) > nodule.diameter_mm / 2 + 6 for nodule in nodules
+    )
+
+
+def as_example(
+    ordered: Sequence[SliceInput],
+    item: SliceInput,
+    spot: Candidate,
+    patient_id: str,
+    name: str,
+    spacing: float,
+) -> NoduleExample:
+    return NoduleExample(
+        patient_id=patient_id,
+        nodule=name,
+        crops=crop_from_series(ordered, item.key, spot.row, spot.column, CONTEXT_MM),
+        pixel_spacing_mm=item.pixel_spacing[0],
+        slice_spacing_mm=spacing,
+        diameter_mm=spot.diameter_mm,
+        label=0.0,
+        kind="not_nodule",
+    )
+
+
+def phantom_examples() -> list[NoduleExample]:
+    """Nodules and look-alikes of synthetic chests, so that demonstration cases read sensibly."""
+    found = []
+    for seed in PHANTOM_SEEDS:
+        nodules = random_nodules(seed, 6)
+        spec = PhantomSpec(seed=seed, slices=48, slice_spacing=3.0, nodules=nodules)
+        phantom, name = chest_phantom(spec), f"PHANTOM-{seed}"
+        slices = phantom_slices(phantom)
+        found += [as_positive(slices, phantom, nodule, name, i) for i, nodule in enumerate(nodules)]
+        found += from_slices(slices, name, nodules=nodules, most_per_slice=6)
+    return found
+
+
+def phantom_slices(phantom: Phantom) -> list[SliceInput]:
+    pixel_mm = phantom.spec.field_of_view / phantom.spec.matrix
+    return [
+        SliceInput(str(index), hu, (pixel_mm, pixel_mm), phantom.image_position(index))
+        for index, hu in enumerate(phantom.hu)
+    ]
+
+
+def as_positive(
+    slices: Sequence[SliceInput], phantom: Phantom, nodule: Nodule, name: str, number: int
+) -> NoduleExample:
+    index, row, column = phantom.voxel_of(nodule.center)
+    return NoduleExample(
+        patient_id=name,
+        nodule=str(number),
+        crops=crop_from_series(slices, str(index), row, column, nodule.diameter_mm),
+        pixel_spacing_mm=slices[0].pixel_spacing[0],
+        slice_spacing_mm=phantom.spec.slice_spacing,
+        diameter_mm=nodule.diameter_mm,
+        label=0.5,
+        kind="ambiguous",
+    )

@@ -1,0 +1,47 @@
+import numpy as np
+import pytest
+
+from apps.classifier.cnn.heatmap import falls, occlusion
+from apps.classifier.cnn.tests.conftest import NODULES
+
+
+def patch_with_nodule(row, column):
+    y, x = np.mgrid[:64, :64]
+    blob = 0.1 + 0.8 * (np.hypot(y - row, x - column) < 9)
+    return np.repeat(blob[..., None], 3, axis=2).astype(np.float32)
+
+
+def centre_of_mass(values):
+    y, x = np.mgrid[:64, :64]
+    return (y * values).sum() / values.sum(), (x * values).sum() / values.sum()
+
+
+def test_the_heatmap_moves_with_the_nodule(models):
+    upper, _ = falls(patch_with_nodule(24, 32), models.malignancy)
+    lower, _ = falls(patch_with_nodule(40, 32), models.malignancy)
+    assert centre_of_mass(lower)[0] > centre_of_mass(upper)[0] + 3
+
+
+def test_the_heatmap_collapses_without_trained_weights(models):
+    from apps.classifier.cnn.export import to_litert
+    from apps.classifier.cnn.networks import patch_network
+    from apps.classifier.cnn.runtime import Network
+
+    untrained = Network(to_litert(patch_network(64, 3, 2, (8, 12, 16))), {"version": "untrained"})
+    patch = patch_with_nodule(32, 32)
+    assert falls(patch, untrained)[1] < 0.2 * falls(patch, models.malignancy)[1]
+
+
+def test_the_heatmap_says_where_it_lies_on_the_slice(chest_slices, models):
+    slice_ = chest_slices[3]
+    heatmap = occlusion(chest_slices, slice_.key, 285.0, 377.0, models.malignancy)
+    assert heatmap.method == "occlusion"
+    assert heatmap.top + heatmap.side / 2 == pytest.approx(285)
+    assert heatmap.left + heatmap.side / 2 == pytest.approx(377)
+    assert heatmap.side * slice_.pixel_spacing[0] == pytest.approx(44.8)
+    assert 0 <= heatmap.values.min() <= heatmap.values.max() <= 1
+
+
+def test_an_unknown_slice_is_an_error(chest_slices, models):
+    with pytest.raises(KeyError):
+        occlusion(chest_slices, "unknown", *NODULES[0].center[:2], models.malignancy)

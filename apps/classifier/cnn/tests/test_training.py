@@ -1,0 +1,91 @@
+import numpy as np
+import pytest
+
+from apps.classifier.cnn import evaluation
+from apps.classifier.cnn.datasets import fingerprint, read_nodules, split_by_patient
+from apps.classifier.cnn.runtime import load_network
+
+
+@pytest.fixture(scope="module")
+def trained(synthetic_base, tmp_path_factory):
+    from apps.classifier.cnn.training import train
+
+    told = []
+    folder = tmp_path_factory.mktemp("trained")
+    result = train(
+        "malignancy",
+        synthetic_base,
+        seed=1,
+        epochs=2,
+        quick=True,
+        out_dir=folder,
+        checkpoint_dir=folder / "checkpoints",
+        on_progress=told.append,
+        version="malignancy-test",
+    )
+    return result, told, folder
+
+
+def test_training_leaves_weights_that_load_and_a_learning_curve(trained):
+    result, _, _ = trained
+    network = load_network(result.weights, result.meta_path)
+    assert network.version == "malignancy-test"
+    assert result.learning_curve.stat().st_size > 5000
+
+
+def test_progress_is_told_after_every_epoch(trained):
+    _, told, _ = trained
+    assert [p.fraction for p in told] == [0.25, 0.5, 0.75, 1.0]
+    assert all(np.isfinite(p.loss) for p in told)
+
+
+def test_held_out_patients_are_never_trained_on(trained, synthetic_base):
+    result, _, _ = trained
+    _, held_out = split_by_patient(read_nodules(synthetic_base), "")
+    seen = set(result.meta["training"]["patient_fingerprints"])
+    assert held_out
+    assert not seen & {fingerprint(example.patient_id) for example in held_out}
+
+
+def test_the_metadata_says_that_the_base_is_synthetic(trained):
+    result, _, _ = trained
+    assert result.meta["training"]["synthetic"] is True
+
+
+def test_a_finished_training_resumes_to_the_same_weights(trained, synthetic_base, tmp_path):
+    from apps.classifier.cnn.training import train
+
+    result, _, folder = trained
+    told = []
+    again = train(
+        "malignancy",
+        synthetic_base,
+        seed=1,
+        epochs=2,
+        quick=True,
+        out_dir=tmp_path,
+        checkpoint_dir=folder / "checkpoints",
+        on_progress=told.append,
+    )
+    assert told == []
+    batch = np.random.default_rng(0).random((8, 64, 64, 3)).astype(np.float32)
+    first = load_network(result.weights, result.meta_path).logits(batch)
+    second = load_network(again.weights, again.meta_path).logits(batch)
+    assert np.allclose(first, second, atol=1e-5)
+
+
+def test_two_networks_are_compared_on_the_same_held_out_patients(trained, synthetic_base):
+    result, _, _ = trained
+    network = load_network(result.weights, result.meta_path)
+    _, held_out = split_by_patient(read_nodules(synthetic_base), "")
+    comparison = evaluation.compare("malignancy", network, network, held_out)
+    assert comparison.difference == 0
+    assert comparison.n_patients == len({example.patient_id for example in held_out})
+    assert not comparison.b_is_better
+
+
+def test_an_unknown_task_is_an_error(tmp_path):
+    from apps.classifier.cnn.training import train
+
+    with pytest.raises(ValueError, match="not trained from nodules"):
+        train("mammography", [], seed=1, out_dir=tmp_path)

@@ -1,0 +1,12 @@
+from apps.classifier.models.learning import TrainingExample, TrainingRun
+from apps.classifier.models.prediction import Finding, FindingVerdict, Prediction
+from apps.classifier.models.version import ModelVersion
+
+__all__ = [
+    "Finding",
+    "FindingVerdict",
+    "ModelVersion",
+    "Prediction",
+    "TrainingExample",
+    "TrainingRun",
+]

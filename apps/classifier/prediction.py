@@ -1,0 +1,190 @@
+"""The worker's side of a prediction: claim it, run the networks, store the answer whole."""
+
+import logging
+import os
+import time
+from collections.abc import Callable, Iterable
+
+import cv2
+import numpy as np
+from django.conf import settings
+from django.db import DatabaseError, transaction
+from django.utils import timezone
+
+from apps.cases import storage
+from apps.cases.models import Instance
+from apps.classifier.cnn.runtime import WeightsMismatch
+from apps.classifier.cnn.series import Models, SeriesAnalysis, SliceInput, analyse_series
+from apps.classifier.lease import LeaseLost, claim, heartbeat, held
+from apps.classifier.model_files import network
+from apps.classifier.models import Finding, ModelVersion, Prediction
+from apps.classifier.services import PREDICTION_TASKS, active_versions
+from apps.imaging.pixels import hounsfield
+from apps.imaging.refusal import Refusal
+
+log = logging.getLogger(__name__)
+Status = Prediction.Status
+PROGRESS_EVERY = 0.5  # seconds
+NO_SPACING = (0.0, 0.0)  # refused in words by the analysis
+
+
+class StoredFileMissing(Exception):
+    """The file of an image that was received whole is gone."""
+
+
+class ModelMissing(Exception):
+    """No version was active for one of the steps when the prediction was asked for."""
+
+
+def run_prediction(pk: int) -> None:
+    """Run one queued prediction; leaves quietly when there is nothing to do."""
+    token = claim(Prediction, pk)
+    if token is None:
+        return
+    prediction = Prediction.objects.get(pk=pk)
+    with heartbeat(Prediction, pk, token) as lost:
+        try:
+            analysis = _analyse(prediction, token, lost.is_set)
+            _store(prediction, token, analysis)
+        except LeaseLost:
+            log.warning("prediction %s: lease lost, stopped", pk)
+        except DatabaseError:
+            raise  # the lease runs out, and the sweep has it tried again
+        except Exception as error:
+            log.exception("prediction %s failed", pk)
+            _fail(pk, token, error)
+
+
+def _analyse(prediction: Prediction, token: int, is_lost: Callable[[], bool]) -> SeriesAnalysis:
+    slices = [_slice(instance) for instance in _instances(prediction)]
+    return analyse_series(
+        slices,
+        models_from(prediction.model_versions.all()),
+        override_gate=prediction.override,
+        on_progress=_reporter(prediction.pk, token, is_lost),
+    )
+
+
+def _instances(prediction: Prediction) -> list[Instance]:
+    return list(prediction.series.instances.select_related("series__study"))
+
+
+def _slice(instance: Instance) -> SliceInput:
+    try:
+        hu = hounsfield(storage.path_of(instance))
+    except FileNotFoundError as error:
+        raise StoredFileMissing from error
+    return SliceInput(
+        key=instance.sop_instance_uid,
+        hu=hu,
+        pixel_spacing=_floats(instance.pixel_spacing) or NO_SPACING,
+        position=_floats(instance.image_position_patient),
+        orientation=_floats(instance.image_orientation_patient),
+    )
+
+
+def _floats(values: list[float] | None) -> tuple[float, ...] | None:
+    return tuple(values) if values else None
+
+
+def models_from(versions: Iterable[ModelVersion]) -> Models:
+    """These very versions, warm in this process. Raises ModelMissing when a step has none."""
+    by_task = {version.task: version for version in versions}
+    if set(PREDICTION_TASKS) - set(by_task):
+        raise ModelMissing
+    return Models(**{task: network(by_task[task]) for task in PREDICTION_TASKS})
+
+
+def _reporter(pk: int, token: int, is_lost: Callable[[], bool]) -> Callable[[float], None]:
+    last = 0.0
+
+    def report(fraction: float) -> None:
+        nonlocal last
+        if is_lost():
+            raise LeaseLost
+        if time.monotonic() - last > PROGRESS_EVERY:
+            last = time.monotonic()
+            held(Prediction, pk, token).update(progress=fraction)
+
+    return report
+
+
+@transaction.atomic
+def _store(prediction: Prediction, token: int, analysis: SeriesAnalysis) -> None:
+    refused = analysis.refused
+    stored = held(Prediction, prediction.pk, token).update(
+        status=Status.REFUSED if refused else Status.DONE,
+        code=refused.code if refused else "",
+        reason=refused.reason if refused else "",
+        finished_at=timezone.now(),
+        progress=1,
+        chest=[vars(answer) for answer in analysis.chest],
+        profile=analysis.profile,
+        warnings=analysis.warnings,
+        air_hu=analysis.air_hu,
+        series_score=analysis.series_score,
+    )
+    if not stored:
+        raise LeaseLost
+    _store_findings(prediction, analysis)
+
+
+def _store_findings(prediction: Prediction, analysis: SeriesAnalysis) -> None:
+    instances = {i.sop_instance_uid: i for i in prediction.series.instances.all()}
+    Finding.objects.bulk_create(
+        Finding(
+            case_id=prediction.case_id,
+            prediction=prediction,
+            source=Finding.Source.MODEL,
+            instance=instances[found.key],
+            number=number,
+            row=found.row,
+            column=found.column,
+            position_mm=list(found.position_mm) if found.position_mm else None,
+            diameter_mm=found.diameter_mm,
+            nodule_probability=found.nodule_probability,
+            malignancy_probability=found.malignancy_probability,
+        )
+        for number, found in enumerate(analysis.findings, start=1)
+    )
+
+
+def _fail(pk: int, token: int, error: Exception) -> None:
+    held(Prediction, pk, token).update(
+        status=Status.FAILED,
+        finished_at=timezone.now(),
+        code=type(error).__name__[:40],
+        reason=_in_words(error),
+    )
+
+
+def _in_words(error: Exception) -> str:
+    """What a doctor can do something with; the details are in the worker's log."""
+    for kind, words in _WORDS.items():
+        if isinstance(error, kind):
+            return words
+    return "The AI stopped with an error. You can read without it, or try again."
+
+
+_WORDS: dict[type[Exception], str] = {
+    StoredFileMissing: "A stored image of this series is missing on the server. Please tell your "
+    "admin; you can read what is there.",
+    Refusal: "A stored image of this series can no longer be read. Please tell your admin.",
+    ModelMissing: "A model for one of the steps is not active. Please tell your admin, then retry.",
+    WeightsMismatch: "A model's file on the server is not the one that was approved, so it was "
+    "not used. Please tell your admin.",
+    FileNotFoundError: "A model's file is missing on the server. Please tell your admin.",
+    MemoryError: "This series is too large for the AI's memory. You can read without it.",
+}
+
+
+def warm_up() -> None:
+    """Bound this process's threads and run each active network once, before the first case."""
+    os.environ["CNN_THREADS"] = str(settings.INFERENCE_THREADS)
+    cv2.setNumThreads(settings.INFERENCE_THREADS)
+    try:
+        for version in active_versions():
+            shape = network(version).meta["input"]["shape"]
+            network(version).predict(np.zeros([1, *shape], np.float32))
+    except Exception as error:
+        log.warning("the networks were not warmed up: %s", error)

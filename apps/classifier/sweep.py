@@ -1,0 +1,83 @@
+"""What a lost message or a dead worker left behind, taken up again every few seconds."""
+
+import logging
+from datetime import timedelta
+
+from celery import Task, current_app
+from django.db.models import F, Max, Model, Q, QuerySet
+from django.utils import timezone
+
+from apps.cases.models import Case, Series
+from apps.classifier.lease import expired
+from apps.classifier.models import Prediction, TrainingRun
+from apps.classifier.services import request_prediction
+from apps.classifier.tasks import predict, train
+
+log = logging.getLogger(__name__)
+MAX_ATTEMPTS = 3
+NUDGE_AT_MOST = 200
+SETTLE_TIME = timedelta(seconds=5)
+# A slice's time of receipt is a little before its commit: a question asked in between missed it.
+COMMIT_TIME = timedelta(seconds=60)
+QUEUES = {"inference": (Prediction, predict), "training": (TrainingRun, train)}
+
+
+def sweep() -> None:
+    """Requeue expired leases, ask for late slices, nudge forgotten rows."""
+    for model, _task in QUEUES.values():
+        take_back(model)
+    ask_for_late_slices()
+    for queue, (model, task) in QUEUES.items():
+        _nudge_forgotten(queue, model, task)
+
+
+def take_back(model: type[Model]) -> None:
+    """Queue again what a silent worker holds; after three silent workers it has failed."""
+    worn_out = expired(model).filter(attempts__gte=MAX_ATTEMPTS)
+    worn_out.update(
+        status=model.Status.FAILED,
+        finished_at=timezone.now(),
+        lease_expires_at=None,
+        reason="The worker stopped three times while it was at it. Please tell your admin.",
+    )
+    requeued = expired(model).update(status=model.Status.QUEUED, lease_expires_at=None)
+    if requeued:
+        log.warning("%s: %d taken back from silent workers", model._meta.verbose_name, requeued)
+
+
+def _nudge_forgotten(queue: str, model: type[Model], task: Task) -> None:
+    """Send a message for rows that wait although their queue is empty.
+
+    A message too many is harmless: whoever comes second finds nothing to claim.
+    """
+    waiting = model.objects.filter(status=model.Status.QUEUED).order_by("pk")
+    if not waiting.exists() or messages_waiting(queue):
+        return
+    for pk in waiting.values_list("pk", flat=True)[:NUDGE_AT_MOST]:
+        task.delay(pk)
+
+
+def messages_waiting(queue: str) -> int:
+    """How many messages the broker holds for `queue`."""
+    with current_app.connection_for_write() as connection:
+        return connection.default_channel.client.llen(queue)
+
+
+def ask_for_late_slices() -> None:
+    """A sent case that got more slices since gets a new prediction, once they have settled."""
+    for series in _grown().select_related("study__case"):
+        request_prediction(series.study.case, series)
+
+
+def _grown() -> QuerySet[Series]:
+    """Series whose newest slice may not have been in the last question about them."""
+    now = timezone.now()
+    cases = Case.objects.filter(status__in=[Case.Status.SENT, Case.Status.IN_REVIEW])
+    just_now = Q(newest__gt=now - 2 * COMMIT_TIME)
+    return (
+        Series.objects.filter(study__case__in=cases, instances__received_at__gt=now - timedelta(1))
+        .annotate(newest=Max("instances__received_at"))
+        .annotate(asked=Max("predictions__queued_at"))
+        .filter(newest__lt=now - SETTLE_TIME)
+        .filter(Q(asked=None) | Q(asked__lt=F("newest")) | just_now)
+    )

@@ -1,0 +1,48 @@
+"""Celery's door to the classifier. Each task takes an id; the row says what there is to do.
+
+The worker-side modules load inside the tasks, so that web processes never load the networks.
+"""
+
+from typing import Any
+
+from celery import shared_task
+from celery.signals import celeryd_after_setup, worker_process_init
+
+_serves_inference = False
+
+
+@shared_task
+def predict(prediction_id: int) -> None:
+    from apps.classifier.prediction import run_prediction
+
+    run_prediction(prediction_id)
+
+
+@shared_task
+def train(training_run_id: int) -> None:
+    from apps.classifier.training_process import run_in_own_process
+
+    run_in_own_process(training_run_id)
+
+
+@shared_task
+def requeue_stale() -> None:
+    from apps.classifier.sweep import sweep
+
+    sweep()
+
+
+@celeryd_after_setup.connect
+def note_queues(sender: str, instance: Any, **kwargs: Any) -> None:
+    """Before the worker forks: remember whether its processes will run predictions."""
+    global _serves_inference
+    _serves_inference = "inference" in instance.app.amqp.queues.consume_from
+
+
+@worker_process_init.connect
+def prepare_process(**kwargs: Any) -> None:
+    """In each process of an inference worker: bound its threads, load the active networks."""
+    if _serves_inference:
+        from apps.classifier.prediction import warm_up
+
+        warm_up()

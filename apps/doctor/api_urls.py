@@ -1,0 +1,32 @@
+"""Addresses under /api/v1/."""
+
+from django.urls import path
+
+from apps.doctor import api
+
+urlpatterns = [
+    path("worklist/", api.WorklistView.as_view(), name="worklist"),
+    path(
+        "cases/<uuid:public_id>/predictions/",
+        api.PredictionsView.as_view(),
+        name="case_predictions",
+    ),
+    path("cases/<uuid:public_id>/findings/", api.FindingsView.as_view(), name="case_findings"),
+    path("cases/<uuid:public_id>/verdicts/", api.VerdictsView.as_view(), name="case_verdicts"),
+    path("cases/<uuid:public_id>/claim/", api.ClaimView.as_view(), name="case_claim"),
+    path("cases/<uuid:public_id>/release/", api.ReleaseView.as_view(), name="case_release"),
+    path("cases/<uuid:public_id>/take-over/", api.TakeOverView.as_view(), name="case_take_over"),
+    path("cases/<uuid:public_id>/return/", api.ReturnView.as_view(), name="case_return"),
+    path(
+        "cases/<uuid:public_id>/chest-correction/",
+        api.ChestCorrectionView.as_view(),
+        name="case_chest_correction",
+    ),
+    path("predictions/<uuid:public_id>/retry/", api.RetryView.as_view(), name="prediction_retry"),
+    path(
+        "predictions/<uuid:public_id>/override/",
+        api.OverrideView.as_view(),
+        name="prediction_override",
+    ),
+    path("break-glass/", api.BreakGlassView.as_view(), name="break_glass"),
+]

@@ -1,0 +1,221 @@
+"""Everything that the reading page shows of one case, as plain data for the browser."""
+
+from typing import Any
+
+from django.db.models import Count
+from django.http import HttpRequest
+from django.urls import reverse
+from django.utils import timezone
+
+from apps.accounts.models import User
+from apps.accounts.permissions import Permission
+from apps.cases.models import AccessGrant, Case, CaseEvent, Reading, Series
+from apps.classifier.models import (
+    Finding,
+    FindingVerdict,
+    ModelVersion,
+    Prediction,
+    TrainingExample,
+)
+from apps.classifier.services import current_predictions, predictions_of
+from apps.doctor.access import is_readable, looks_only
+from apps.doctor.answers import (
+    answering,
+    disagrees,
+    operating_point,
+    step_of,
+    summarise,
+    version_of,
+)
+from apps.doctor.services import findings_of, next_number
+
+Label = FindingVerdict.Label
+Status = Prediction.Status
+
+
+def state_of(case: Case, user: User) -> dict[str, Any]:
+    """The case as it is now: who has it, what the AI said, the findings and their answers."""
+    predictions = list(predictions_of(case).select_related("series").prefetch_related("findings"))
+    current = current_predictions(predictions)
+    standing = answering(predictions)
+    summary = summarise(predictions)
+    looking = looks_only(case, user)
+    steps = {
+        "may_retry": user.can(Permission.RETRY_PREDICTION) and not looking,
+        "may_override": user.can(Permission.OVERRIDE_GATE) and not looking,
+    }
+    return {
+        "revision": case.revision,
+        "status": case.status,
+        "status_label": case.get_status_display(),
+        "with_whom": str(case.claimed_by) if case.claimed_by else "",
+        "mine": case.claimed_by_id == user.pk,
+        "can_read": case.is_open_for_reading and is_readable(case, user),
+        "late": late_images(case),
+        "working": summary.status in {Status.QUEUED, Status.RUNNING},
+        "ai": {"status": summary.status, "words": summary.words, "nothing": summary.nothing},
+        "predictions": [
+            {**_prediction(p, current, standing), **steps} for p in _shown(current, standing)
+        ],
+        "findings": _findings(case, standing),
+        "next_number": next_number(case),
+        "sent_corrections": _sent_corrections(case),
+        "verdicts": case.verdicts.count(),
+    }
+
+
+def _shown(current: list[Prediction], standing: list[Prediction]) -> list[Prediction]:
+    """The newest question of every series, and the earlier answers that still stand."""
+    leading = {p.pk: p for p in [*standing, *current]}
+    return list(leading.values())
+
+
+def _prediction(
+    prediction: Prediction, current: list[Prediction], standing: list[Prediction]
+) -> dict[str, Any]:
+    chest = [one.get("answer") for one in prediction.chest]
+    place = [str(prediction.public_id)]
+    return {
+        "id": str(prediction.public_id),
+        "series": str(prediction.series.public_id),
+        "series_label": str(prediction.series),
+        "status": prediction.status,
+        "label": prediction.get_status_display(),
+        "progress": round(prediction.progress, 2),
+        "code": prediction.code,
+        "reason": prediction.reason,
+        "newest": prediction in current,
+        "standing": prediction in standing,
+        "override": prediction.override,
+        "seconds": _seconds(prediction),
+        "warnings": prediction.warnings,
+        "air_hu": prediction.air_hu,
+        "chest_slices": chest.count("chest"),
+        "slices": len(chest),
+        "found": len(prediction.findings.all()),
+        "profile": prediction.profile,
+        "versions": [str(v) for v in prediction.model_versions.all()],
+        "operating_point": operating_point(prediction),
+        "retry_url": reverse("prediction_retry", args=place),
+        "override_url": reverse("prediction_override", args=place),
+    }
+
+
+def _seconds(prediction: Prediction) -> float | None:
+    if prediction.finished_at is None:
+        return None
+    return round((prediction.finished_at - prediction.queued_at).total_seconds(), 1)
+
+
+def _findings(case: Case, standing: list[Prediction]) -> list[dict[str, Any]]:
+    """The standing answers' findings, the leading series first, then doctors' own marks."""
+    order = {prediction.pk: place for place, prediction in enumerate(standing)}
+    shown = [
+        finding
+        for finding in findings_of(case).prefetch_related("verdicts__verdict__doctor")
+        if finding.prediction_id in order or finding.source == Finding.Source.DOCTOR
+    ]
+    shown.sort(key=lambda f: (order.get(f.prediction_id, len(order)), f.number, f.pk))
+    return [finding_data(finding) for finding in shown]
+
+
+def finding_data(finding: Finding) -> dict[str, Any]:
+    """One finding with the last answer to it and what would disagree with the AI."""
+    by_model = finding.source == Finding.Source.MODEL
+    said = max(finding.verdicts.all(), key=lambda one: one.pk, default=None)
+    return {
+        "id": str(finding.public_id),
+        "number": finding.number,
+        "source": finding.source,
+        "author": str(finding.author) if finding.author else "",
+        "series": str(finding.instance.series.public_id),
+        "series_label": str(finding.instance.series),
+        "instance_id": str(finding.instance.public_id),
+        "image": finding.instance.instance_number,
+        "row": finding.row,
+        "column": finding.column,
+        "diameter_mm": finding.diameter_mm,
+        "nodule_probability": finding.nodule_probability,
+        "malignancy_probability": finding.malignancy_probability,
+        "step": step_of(finding.malignancy_probability),
+        "version": (
+            version_of(finding.prediction, ModelVersion.Task.MALIGNANCY) if by_model else ""
+        ),
+        "operating_point": operating_point(finding.prediction) if by_model else None,
+        "disagrees": {label: disagrees(finding, label) for label in Label.values},
+        "label": said.label if said else "",
+        "said_by": str(said.verdict.doctor) if said else "",
+    }
+
+
+def _sent_corrections(case: Case) -> list[dict[str, str]]:
+    """What was already sent for retraining from this case, so that it is not ticked again."""
+    return [
+        {
+            "finding": str(example.finding.public_id) if example.finding else "",
+            "task": example.task,
+            "label": example.label,
+            "status": example.get_status_display(),
+        }
+        for example in case.training_examples.exclude(status=TrainingExample.Status.REJECTED)
+        .select_related("finding")
+        .order_by("pk")
+    ]
+
+
+def late_images(case: Case) -> dict[str, Any] | None:
+    """Images that came after the case was sent, or after its verdict; None without any."""
+    if case.sent_at is None:
+        return None
+    late = case.events.filter(kind=CaseEvent.Kind.IMAGES_ADDED, at__gt=case.sent_at)
+    newest = late.order_by("-pk").first()
+    if newest is None:
+        return None
+    reported = case.reported_at is not None and newest.at > case.reported_at
+    return {
+        "at": timezone.localtime(newest.at).strftime("%H:%M on %-d %b %Y"),
+        "after_verdict": reported,
+    }
+
+
+def series_of(case: Case) -> list[Series]:
+    """The case's series with their number of images; the one with most images is read first."""
+    return list(case.study.series.annotate(images=Count("instances")))
+
+
+def first_series(series: list[Series], state: dict[str, Any]) -> Series | None:
+    """The series that the AI's leading answer is about, else the largest."""
+    leading = next((p["series"] for p in state["predictions"] if p["standing"]), None)
+    by_id = {str(one.public_id): one for one in series}
+    return by_id.get(leading) or max(series, key=lambda one: one.images, default=None)
+
+
+def priors_of(case: Case, user: User) -> list[Case]:
+    """Other studies of the same patient at the same site that this user may open."""
+    return list(
+        Case.objects.visible_to(user)
+        .filter(study__patient=case.study.patient_id, site=case.site_id)
+        .exclude(pk=case.pk)
+        .select_related("study")
+        .prefetch_related("study__series")
+        .order_by("-study__study_date", "-pk")[:20]
+    )
+
+
+def grant_of(case: Case, user: User) -> AccessGrant | None:
+    """The break-glass grant by which alone this user may look at the case, if so."""
+    if is_readable(case, user):
+        return None
+    return (
+        AccessGrant.objects.filter(case=case, user=user, expires_at__gt=timezone.now())
+        .order_by("-expires_at")
+        .first()
+    )
+
+
+def note_shown(case: Case, request: HttpRequest, state: dict[str, Any]) -> None:
+    """Keep when the AI's answer first reached this doctor's browser."""
+    if any(p["standing"] for p in state["predictions"]):
+        Reading.objects.filter(
+            case=case, doctor=request.user, ai_first_shown_at__isnull=True
+        ).update(ai_first_shown_at=timezone.now())

@@ -1,0 +1,264 @@
+"""What the doctor's API takes and gives."""
+
+from typing import Any
+
+from rest_framework import serializers
+
+from apps.cases.models import Case, Instance, Verdict
+from apps.cases.serializers import CaseSerializer, FiniteFloatField
+from apps.classifier.models import FindingVerdict, Prediction
+from apps.doctor.answers import operating_point
+from apps.doctor.services import FindingAnswer, MissedNodule, VerdictAnswer, findings_of
+
+LARGEST_REVISION = 2**31 - 1
+LARGEST_NODULE_MM = 300
+
+
+class RevisionSerializer(serializers.Serializer):
+    """The revision of the case that the doctor saw; another one is answered with 409."""
+
+    revision = serializers.IntegerField(min_value=1, max_value=LARGEST_REVISION)
+
+
+class ReturnSerializer(RevisionSerializer):
+    reason = serializers.CharField(
+        max_length=1000, error_messages={"blank": "Say what the technician should change."}
+    )
+
+
+class FindingAnswerSerializer(serializers.Serializer):
+    """A doctor's answer to one finding; `retrain` sends it on if it disagrees with the AI."""
+
+    finding = serializers.UUIDField()
+    label = serializers.ChoiceField(choices=FindingVerdict.Label.choices)
+    retrain = serializers.BooleanField(default=False)
+    text = serializers.CharField(max_length=1000, allow_blank=True, default="")
+
+
+class MissedNoduleSerializer(serializers.Serializer):
+    """A nodule that the AI missed: pixel of its centre, long axis in mm."""
+
+    instance = serializers.UUIDField()
+    row = FiniteFloatField(min_value=0, max_value=65535)
+    column = FiniteFloatField(min_value=0, max_value=65535)
+    diameter_mm = FiniteFloatField(min_value=0.5, max_value=LARGEST_NODULE_MM)
+    label = serializers.ChoiceField(
+        choices=[
+            (FindingVerdict.Label.MALIGNANT.value, "malignant"),
+            (FindingVerdict.Label.BENIGN.value, "benign"),
+        ]
+    )
+    retrain = serializers.BooleanField(default=False)
+    text = serializers.CharField(max_length=1000, allow_blank=True, default="")
+
+
+class VerdictInSerializer(RevisionSerializer):
+    """A whole verdict. `case` comes in the context; findings must be the case's own."""
+
+    cancer = serializers.ChoiceField(
+        choices=Verdict.Cancer.choices,
+        error_messages={"required": "Choose cancer: yes, no or uncertain."},
+    )
+    diagnoses = serializers.ListField(
+        child=serializers.CharField(max_length=300), max_length=50, default=list
+    )
+    text = serializers.CharField(max_length=20_000, allow_blank=True, default="")
+    findings = FindingAnswerSerializer(many=True, default=list, max_length=500)
+    missed = MissedNoduleSerializer(many=True, default=list, max_length=100)
+
+    def validate_findings(self, answers: list[dict]) -> list[FindingAnswer]:
+        known = {one.public_id: one for one in findings_of(self.context["case"])}
+        ids = [one["finding"] for one in answers]
+        if len(set(ids)) < len(ids):
+            raise serializers.ValidationError("A finding is answered twice.")
+        if not known.keys() >= set(ids):
+            raise serializers.ValidationError("A finding is not of this case. Reload the page.")
+        return [FindingAnswer(**{**one, "finding": known[one["finding"]]}) for one in answers]
+
+    def validate_missed(self, marks: list[dict]) -> list[MissedNodule]:
+        ids = {one["instance"] for one in marks}
+        found = Instance.objects.filter(
+            series__study__case=self.context["case"], public_id__in=ids
+        ).select_related("series")
+        known = {one.public_id: one for one in found}
+        if not known.keys() >= ids:
+            raise serializers.ValidationError("A mark is on an image that is not of this case.")
+        missed = [MissedNodule(**{**one, "instance": known[one["instance"]]}) for one in marks]
+        if any(m.row >= m.instance.rows or m.column >= m.instance.columns for m in missed):
+            raise serializers.ValidationError("A mark lies outside its image.")
+        return missed
+
+    def answer(self) -> VerdictAnswer:
+        """The validated verdict, as the service takes it."""
+        data = {k: v for k, v in self.validated_data.items() if k != "revision"}
+        return VerdictAnswer(**data)
+
+
+class ChestCorrectionSerializer(serializers.Serializer):
+    """The right answer of the chest gate for one image."""
+
+    instance = serializers.UUIDField()
+    label = serializers.ChoiceField(choices=[("chest", "chest"), ("not_chest", "not a chest")])
+    text = serializers.CharField(max_length=1000, allow_blank=True, default="")
+
+
+class ChestCorrectedSerializer(serializers.Serializer):
+    public_id = serializers.UUIDField()
+    label = serializers.CharField()
+    status = serializers.CharField()
+
+
+class BreakGlassSerializer(serializers.Serializer):
+    """Exactly one case, by its own Patient ID or accession number, and the reason."""
+
+    number = serializers.CharField(
+        max_length=64, help_text="The exact Patient ID or accession number."
+    )
+    reason = serializers.CharField(
+        min_length=10,
+        max_length=500,
+        error_messages={"min_length": "Say in at least 10 characters why you need this case."},
+    )
+
+    case = serializers.UUIDField(
+        required=False, help_text="Which one, where several cases have this number."
+    )
+
+
+class BreakGlassOpenedSerializer(serializers.Serializer):
+    case = serializers.UUIDField(source="case.public_id")
+    expires_at = serializers.DateTimeField()
+
+
+class AnswerSerializer(serializers.Serializer):
+    """The AI's state over all series of a case; `nothing` are the words without a score."""
+
+    status = serializers.CharField()
+    words = serializers.CharField()
+    nothing = serializers.CharField()
+    score = serializers.FloatField(allow_null=True)
+    diameter_mm = serializers.FloatField(allow_null=True)
+
+
+class WorklistQuerySerializer(serializers.Serializer):
+    show = serializers.ChoiceField(
+        choices=["to_read", "mine", "urgent", "returned", "reported", "all"], default="to_read"
+    )
+
+
+class WorklistRowSerializer(serializers.Serializer):
+    case = CaseSerializer()
+    ai = AnswerSerializer(source="answer")
+    waiting_minutes_target = serializers.IntegerField(
+        source="waiting.target_minutes", allow_null=True, default=None
+    )
+    with_whom = serializers.SerializerMethodField()
+    opened = serializers.BooleanField()
+    mine = serializers.BooleanField()
+
+    def get_with_whom(self, row: Any) -> str:
+        return str(row.case.claimed_by or "")
+
+
+class StateSerializer(serializers.ModelSerializer):
+    """Where a case is after a step."""
+
+    with_whom = serializers.SerializerMethodField()
+
+    class Meta:
+        model = Case
+        fields = ["public_id", "status", "revision", "with_whom"]
+
+    def get_with_whom(self, case: Case) -> str:
+        return str(case.claimed_by or "")
+
+
+class PredictionStateSerializer(serializers.ModelSerializer):
+    """How far one run of the models over one series is, without what it found."""
+
+    series = serializers.UUIDField(source="series.public_id")
+
+    class Meta:
+        model = Prediction
+        fields = [
+            "public_id",
+            "series",
+            "status",
+            "progress",
+            "override",
+            "code",
+            "reason",
+            "queued_at",
+            "finished_at",
+        ]
+
+
+class PredictionSerializer(PredictionStateSerializer):
+    """One run of the models over one series."""
+
+    versions = serializers.SerializerMethodField()
+    operating_point = serializers.SerializerMethodField()
+
+    class Meta(PredictionStateSerializer.Meta):
+        fields = [
+            *PredictionStateSerializer.Meta.fields,
+            "warnings",
+            "air_hu",
+            "series_score",
+            "profile",
+            "versions",
+            "operating_point",
+        ]
+
+    def get_versions(self, prediction: Prediction) -> list[str]:
+        return [str(version) for version in prediction.model_versions.all()]
+
+    def get_operating_point(self, prediction: Prediction) -> float:
+        return operating_point(prediction)
+
+
+class FindingSerializer(serializers.Serializer):
+    """A place that a model or a doctor pointed at, with the last answer to it."""
+
+    id = serializers.UUIDField()
+    number = serializers.IntegerField()
+    source = serializers.CharField()
+    author = serializers.CharField()
+    series = serializers.UUIDField()
+    instance_id = serializers.UUIDField()
+    row = serializers.FloatField()
+    column = serializers.FloatField()
+    diameter_mm = serializers.FloatField()
+    nodule_probability = serializers.FloatField(allow_null=True)
+    malignancy_probability = serializers.FloatField(allow_null=True)
+    step = serializers.CharField()
+    version = serializers.CharField()
+    operating_point = serializers.FloatField(allow_null=True)
+    label = serializers.CharField()
+    said_by = serializers.CharField()
+
+
+class FindingVerdictSerializer(serializers.Serializer):
+    finding = serializers.UUIDField(source="finding.public_id")
+    label = serializers.CharField()
+
+
+class VerdictSerializer(serializers.ModelSerializer):
+    """A verdict as given; the newest of a case counts."""
+
+    doctor = serializers.CharField()
+    findings = FindingVerdictSerializer(source="finding_verdicts", many=True)
+    report = serializers.CharField(source="report.body")
+
+    class Meta:
+        model = Verdict
+        fields = ["id", "cancer", "diagnoses", "text", "doctor", "given_at", "findings", "report"]
+
+
+class SignedSerializer(serializers.Serializer):
+    """The stored verdict, what went to the retrain queue, and why anything did not."""
+
+    verdict = VerdictSerializer()
+    sent_for_retraining = serializers.IntegerField(source="sent")
+    not_sent = serializers.ListField(child=serializers.CharField())
+    case = StateSerializer(source="verdict.case")

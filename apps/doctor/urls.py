@@ -1,0 +1,18 @@
+"""Addresses under /doctor/."""
+
+from django.urls import path
+
+from apps.doctor.views import break_glass, corrections, reading, worklist
+
+app_name = "doctor"
+urlpatterns = [
+    path("", worklist.worklist, name="worklist"),
+    path("rows/", worklist.rows, name="worklist_rows"),
+    path("search/", worklist.search, name="worklist_search"),
+    path("next/", worklist.next_case, name="next"),
+    path("cases/<uuid:public_id>/", reading.case, name="case"),
+    path("cases/<uuid:public_id>/state/", reading.state, name="case_state"),
+    path("cases/<uuid:public_id>/history/", reading.history, name="case_history"),
+    path("corrections/", corrections.corrections, name="corrections"),
+    path("break-glass/", break_glass.break_glass, name="break_glass"),
+]

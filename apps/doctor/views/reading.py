@@ -1,0 +1,113 @@
+"""The reading page, its state for the browser, and its history."""
+
+from uuid import UUID
+
+from django.db.models import Prefetch
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import get_object_or_404, render
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_safe
+
+from apps.accounts.permissions import Permission, require
+from apps.audit.models import AuditEvent
+from apps.audit.services import record
+from apps.cases.models import Case
+from apps.cases.pictures import text_of_age
+from apps.cases.services import open_reading
+from apps.classifier.models import FindingVerdict
+from apps.classifier.services import predictions_of
+from apps.doctor.reading import (
+    first_series,
+    grant_of,
+    note_shown,
+    priors_of,
+    series_of,
+    state_of,
+)
+from apps.doctor.worklist import waiting_of
+
+# Doctors and admins hold BREAK_GLASS; whether this very case is theirs, or was opened for them
+# with a reason, is what visible_to decides.
+LOOK = Permission.BREAK_GLASS
+
+
+def visible_case(request: HttpRequest, public_id: UUID) -> Case:
+    """The case if this user may look at it, else 404."""
+    cases = Case.objects.visible_to(request.user).select_related(
+        "study__patient", "claimed_by", "receiver", "receiver_group", "sent_by"
+    )
+    return get_object_or_404(cases, public_id=public_id)
+
+
+@never_cache
+@require_safe
+@require(LOOK)
+def case(request: HttpRequest, public_id: UUID) -> HttpResponse:
+    """The reading page. Opening it begins the doctor's reading and is audited."""
+    shown = visible_case(request, public_id)
+    state = state_of(shown, request.user)
+    grant = grant_of(shown, request.user)
+    how = "break-glass" if grant else "own"
+    record(AuditEvent.Action.VIEWED, request=request, target=shown, site_pk=shown.site_id, how=how)
+    if state["can_read"]:
+        open_reading(shown, request.user)
+        note_shown(shown, request, state)
+    series = series_of(shown)
+    return render(
+        request,
+        "doctor/case.html",
+        {
+            "case": shown,
+            "study": shown.study,
+            "patient": shown.study.patient,
+            "age": text_of_age(shown.study.patient_age),
+            "state": state,
+            "grant": grant,
+            "series": series,
+            "first": first_series(series, state),
+            "priors": priors_of(shown, request.user),
+            "waiting": waiting_of(shown),
+            "newest_verdict": shown.verdicts.first(),
+        },
+    )
+
+
+@never_cache
+@require_safe
+@require(LOOK)
+def state(request: HttpRequest, public_id: UUID) -> JsonResponse:
+    """The case as it is now, asked every few seconds; not a new look, so not audited again."""
+    shown = visible_case(request, public_id)
+    now = state_of(shown, request.user)
+    if now["can_read"]:
+        note_shown(shown, request, now)
+    return JsonResponse(now)
+
+
+@never_cache
+@require_safe
+@require(LOOK)
+def history(request: HttpRequest, public_id: UUID) -> HttpResponse:
+    """Events, verdicts with their reports, and predictions by version. Every look is audited."""
+    shown = visible_case(request, public_id)
+    record(
+        AuditEvent.Action.VIEWED,
+        request=request,
+        target=shown,
+        site_pk=shown.site_id,
+        what="history",
+    )
+    verdicts = shown.verdicts.select_related("doctor", "report").prefetch_related(
+        Prefetch(
+            "finding_verdicts", FindingVerdict.objects.select_related("finding").order_by("pk")
+        )
+    )
+    return render(
+        request,
+        "doctor/history.html",
+        {
+            "events": shown.events.order_by("-pk"),
+            "verdicts": verdicts,
+            "predictions": predictions_of(shown).select_related("series"),
+        },
+    )

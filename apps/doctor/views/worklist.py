@@ -1,0 +1,90 @@
+"""The worklist page, its refreshed rows, search, and the next case."""
+
+from django.contrib import messages
+from django.core.paginator import Page, Paginator
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.utils import timezone
+from django.views.decorators.http import require_POST, require_safe
+
+from apps.accounts.permissions import Permission, require
+from apps.cases.models import Case
+from apps.doctor.forms import SearchForm
+from apps.doctor.services import claim_next
+from apps.doctor.worklist import SHOWN_FIRST, cases_for, counts_for, filters_for, rows_for, spell
+
+ROWS_PER_PAGE = 40
+SEARCH, SHOW = "worklist_search", "worklist_show"
+
+
+@require_safe
+@require(Permission.READ_CASE)
+def worklist(request: HttpRequest) -> HttpResponse:
+    """The doctor's cases. The filter and the search survive a reload in the session."""
+    asked = request.GET.get("show")
+    if asked in filters_for(request.user):
+        request.session[SHOW] = asked
+    return render(request, "doctor/worklist.html", _context(request))
+
+
+@require_safe
+@require(Permission.READ_CASE)
+def rows(request: HttpRequest) -> HttpResponse:
+    """The parts of the page that change by themselves."""
+    return render(request, "doctor/worklist_live.html", _context(request))
+
+
+@require_POST
+@require(Permission.READ_CASE)
+def search(request: HttpRequest) -> HttpResponse:
+    """Keep the search; it looks through all of the doctor's cases."""
+    form = SearchForm(request.POST)
+    if not form.is_valid():
+        messages.error(request, "The search is too long or has unreadable signs in it.")
+        return redirect("doctor:worklist")
+    words = form.cleaned_data["search"]
+    request.session[SEARCH] = words
+    request.session[SHOW] = "all" if words else SHOWN_FIRST
+    return redirect("doctor:worklist")
+
+
+@require_POST
+@require(Permission.READ_CASE)
+def next_case(request: HttpRequest) -> HttpResponse:
+    """Claim the first case that nobody reads, and open it."""
+    case = claim_next(request)
+    if case is None:
+        messages.info(request, "No case is waiting for you. New ones appear here by themselves.")
+        return redirect("doctor:worklist")
+    return redirect("doctor:case", public_id=case.public_id)
+
+
+def _context(request: HttpRequest) -> dict:
+    user = request.user
+    show = request.session.get(SHOW, SHOWN_FIRST)
+    words = request.session.get(SEARCH, "")
+    counts = counts_for(user)
+    page = _page(request, cases_for(user, show=show, search=words), counts[show], words)
+    oldest = counts["oldest"]
+    return {
+        "rows": rows_for(page.object_list, user),
+        "page_obj": page,
+        "chips": [
+            {"name": name, "label": label, "count": counts[name]}
+            for name, (label, _) in filters_for(user).items()
+        ],
+        "show": show,
+        "search": words,
+        "to_read": counts["to_read"],
+        "urgent": counts["urgent"],
+        "longest": spell(int((timezone.now() - oldest).total_seconds() // 60)) if oldest else "",
+        "statuses": Case.Status,
+    }
+
+
+def _page(request: HttpRequest, cases: object, known: int, words: str) -> Page:
+    """One page of cases; without a search the chip's count is known already."""
+    paginator = Paginator(cases, ROWS_PER_PAGE)
+    if not words:
+        paginator.count = known
+    return paginator.get_page(request.GET.get("page"))

@@ -1,0 +1,114 @@
+"""Stored values to Hounsfield units, and Hounsfield units to what a screen shows."""
+
+import math
+from functools import lru_cache
+from pathlib import Path
+
+import cv2
+import numpy as np
+from pydicom import Dataset
+
+from apps.imaging.decoding import stored_values
+from apps.imaging.loading import MAX_PIXELS, load
+from apps.imaging.refusal import Refusal
+from apps.imaging.values import number, text, whole
+
+AIR_HU = -1024
+_HIGHEST_CT_HU = 3071
+_LOWEST, _HIGHEST = -32768, 32767
+_HOUNSFIELD_TYPES = {"", "HU", "HU_MOD", "US"}
+
+
+def hounsfield(source: Path | str | Dataset, *, max_pixels: int = MAX_PIXELS) -> np.ndarray:
+    """Hounsfield units of one CT image, int16, shape (rows, columns).
+
+    HU = stored * Rescale Slope + Rescale Intercept (PS3.3 C.11.1.1), rounded to the nearest
+    integer (halves to even) and clipped to -32768...32767. Values below -1024 are kept.
+    Padding (Pixel Padding Value and Range Limit, PS3.3 C.7.5.1.1.2) becomes -1024, unless the
+    padding lies inside -1024...3071 HU: scanners have written 0 there, and taking it at its word
+    would punch holes into tissue. MONOCHROME1 asks for an inverted picture; it does not change HU.
+
+    A file that `reading.read_instance` has not accepted may crash a native decoder.
+
+    Raises Refusal: as `loading.load` and `decoding.stored_values`, and bad_rescale.
+    """
+    dataset = source if isinstance(source, Dataset) else load(Path(source), max_pixels=max_pixels)
+    slope, intercept = rescale(dataset)
+    stored = stored_values(dataset, max_pixels=max_pixels)
+    padding = _padding_mask(dataset, stored, slope, intercept)
+    hu = _rescaled(stored, slope, intercept)
+    if padding is not None:
+        hu[padding] = AIR_HU
+    return hu
+
+
+def rescale(dataset: Dataset) -> tuple[float, float]:
+    """Rescale Slope and Intercept to Hounsfield units (PS3.3 C.8.2.1).
+
+    Raises Refusal: bad_rescale if either is missing or not finite, the slope is 0, or the result
+    is declared to be something else than Hounsfield units, as in material maps.
+    """
+    slope, intercept = number(dataset, "RescaleSlope"), number(dataset, "RescaleIntercept")
+    if slope is None or intercept is None or slope == 0:
+        raise Refusal(
+            "bad_rescale", "The file does not say how its values become Hounsfield units."
+        )
+    if text(dataset, "RescaleType", 16).upper() not in _HOUNSFIELD_TYPES:
+        raise Refusal("bad_rescale", "The values of this image are not Hounsfield units.")
+    return slope, intercept
+
+
+def display(hu: np.ndarray, center: float, width: float) -> np.ndarray:
+    """Windowed grey values 0...255, uint8, same shape as `hu` (int16 HU).
+
+    The linear function of PS3.3 C.11.2.1.2.1: black up to center - 0.5 - (width - 1) / 2, white
+    above center - 0.5 + (width - 1) / 2. Raises ValueError unless width >= 1 and both are finite.
+    """
+    if not (math.isfinite(center) and math.isfinite(width)) or width < 1:
+        raise ValueError("window width must be at least 1, and both values finite")
+    table = _window_table(float(center), float(width))
+    # The 65,536 entries are addressed by the bit pattern of the signed HU: no copy, no offset.
+    return cv2.LUT(np.ascontiguousarray(hu, dtype=np.int16).view(np.uint16), table)
+
+
+@lru_cache(maxsize=64)
+def _window_table(center: float, width: float) -> np.ndarray:
+    hu = np.arange(65536, dtype=np.uint16).view(np.int16).astype(np.float64)
+    if width == 1:
+        grey = np.where(hu <= center - 0.5, 0.0, 255.0)
+    else:
+        grey = ((hu - (center - 0.5)) / (width - 1) + 0.5) * 255
+    return np.rint(np.clip(grey, 0, 255)).astype(np.uint8)
+
+
+def _rescaled(stored: np.ndarray, slope: float, intercept: float) -> np.ndarray:
+    extremes = [float(stored.min()) * slope + intercept, float(stored.max()) * slope + intercept]
+    if not all(map(math.isfinite, extremes)) or min(extremes) > _HIGHEST or max(extremes) < _LOWEST:
+        raise Refusal("bad_rescale", "The values of this image are not Hounsfield units.")
+    if slope == 1 and intercept == int(intercept):
+        hu = stored.astype(np.int32) + int(intercept)
+    else:
+        hu = np.rint(stored * slope + intercept)
+    return np.clip(hu, _LOWEST, _HIGHEST).astype(np.int16)
+
+
+def _padding_mask(
+    dataset: Dataset, stored: np.ndarray, slope: float, intercept: float
+) -> np.ndarray | None:
+    first = whole(dataset, "PixelPaddingValue")
+    if first is None:
+        return None
+    last = whole(dataset, "PixelPaddingRangeLimit")
+    last = first if last is None else last
+    bounds = sorted(_as_stored(one, stored.dtype) for one in (first, last))
+    lowest, highest = sorted(bound * slope + intercept for bound in bounds)
+    if lowest <= _HIGHEST_CT_HU and highest > AIR_HU:
+        return None
+    return (stored >= bounds[0]) & (stored <= bounds[1])
+
+
+def _as_stored(value: int, kind: np.dtype) -> int:
+    """A padding value in the sign of the pixels; it is often written unsigned (63536 for -2000)."""
+    bits = 8 * kind.itemsize
+    value &= (1 << bits) - 1
+    return value - (1 << bits) if kind.kind == "i" and value >= 1 << (bits - 1) else value

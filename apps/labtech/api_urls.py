@@ -1,0 +1,12 @@
+"""Addresses under /api/v1/."""
+
+from django.urls import path
+
+from apps.labtech import api
+
+urlpatterns = [
+    path("uploads/", api.UploadView.as_view(), name="upload"),
+    path("receivers/", api.ReceiversView.as_view(), name="receivers"),
+    path("cases/<uuid:public_id>/send/", api.SendView.as_view(), name="case_send"),
+    path("cases/<uuid:public_id>/withdraw/", api.WithdrawView.as_view(), name="case_withdraw"),
+]

@@ -1,0 +1,20 @@
+"""Steps of a technician that span the case and its predictions, each in one transaction."""
+
+from typing import Any
+
+from django.db import transaction
+from django.http import HttpRequest
+
+from apps.cases.models import Case
+from apps.cases.services import send_case
+from apps.classifier.services import request_predictions
+
+
+@transaction.atomic
+def send(case: Case, *, request: HttpRequest, revision: int, **sending: Any) -> None:
+    """Send the case and queue its predictions; the workers hear of it once both are committed.
+
+    `sending` is what send_case takes. Raises CaseConflict when the case changed in the meantime.
+    """
+    send_case(case, request=request, revision=revision, **sending)
+    request_predictions(case)

@@ -1,0 +1,193 @@
+"""The technician's pages: today's cases, one case, the attributes of one file."""
+
+from uuid import UUID
+
+from django.conf import settings
+from django.contrib import messages
+from django.core.exceptions import BadRequest
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_GET, require_POST
+
+from apps.accounts.permissions import Permission, require
+from apps.audit.models import AuditEvent
+from apps.audit.services import record
+from apps.cases import storage
+from apps.cases.api import visible_instance
+from apps.cases.models import Case, CaseEvent, Instance
+from apps.cases.pictures import ordered_instances
+from apps.cases.services import CaseConflict, withdraw_case
+from apps.classifier.services import current_predictions, predictions_of
+from apps.imaging.refusal import Refusal
+from apps.imaging.tags import list_attributes
+from apps.labtech import today as lists
+from apps.labtech.checks import ai_checks, checks_of
+from apps.labtech.forms import SearchForm, SendForm, WithdrawForm
+from apps.labtech.services import send
+
+_SEARCH = "labtech_search"
+
+
+@never_cache
+@require_GET
+@require(Permission.UPLOAD)
+def today(request: HttpRequest) -> HttpResponse:
+    """Upload, and the site's cases by what is to be done with them."""
+    tab = request.GET.get("tab", "drafts")
+    if tab not in lists.TABS:
+        raise BadRequest("no such tab")
+    words = request.session.get(_SEARCH, "")
+    page = lists.page_of(request.user, tab, words, request.GET.get("page", 1))
+    context = {
+        "tab": tab,
+        "tabs": lists.tabs(request.user, words),
+        "page_obj": page,
+        "search": SearchForm(initial={"words": words}),
+        "words": words,
+        "sample": None if page.object_list else lists.sample_case(request.user),
+        "max_upload_mb": settings.MAX_UPLOAD_MB,
+    }
+    part = request.headers.get("HX-Target") == "cases"
+    return render(request, f"labtech/{'_cases' if part else 'today'}.html", context)
+
+
+@require_POST
+@require(Permission.UPLOAD)
+def search(request: HttpRequest) -> HttpResponse:
+    """Keep the words in the session: a patient's name never goes into an address."""
+    form = SearchForm(request.POST)
+    request.session[_SEARCH] = form.cleaned_data["words"].strip() if form.is_valid() else ""
+    tab = request.POST.get("tab", "drafts")
+    return redirect(f"/labtech/?tab={tab}" if tab in lists.TABS else "labtech:today")
+
+
+@never_cache
+@require_GET
+@require(Permission.UPLOAD)
+def case(request: HttpRequest, public_id: UUID) -> HttpResponse:
+    """One case: its images, what was checked, and the step that comes next."""
+    found = _case(request, public_id)
+    record(AuditEvent.Action.VIEWED, request=request, target=found, site_pk=found.site_id)
+    return _case_page(request, found, SendForm.of(found))
+
+
+@never_cache
+@require_GET
+@require(Permission.UPLOAD)
+def case_state(request: HttpRequest, public_id: UUID) -> HttpResponse:
+    """The part of the page that changes by itself."""
+    found = _case(request, public_id)
+    context = {
+        **_state(found),
+        "seen_revision": request.GET.get("revision", ""),
+        "seen_images": request.GET.get("images", ""),
+    }
+    return render(request, "labtech/_state.html", context)
+
+
+@require_POST
+@require(Permission.SEND_CASE)
+def send_to_doctor(request: HttpRequest, public_id: UUID) -> HttpResponse:
+    found = _case(request, public_id)
+    form = SendForm(request.POST, site=found.site)
+    if not form.is_valid():
+        return _case_page(request, found, form, status=422)
+    try:
+        send(found, request=request, **form.sending())
+    except CaseConflict as conflict:
+        messages.error(request, conflict.message)
+        return _case_page(request, found, form, status=409)
+    whom = found.receiver or found.receiver_group or "the doctors' open list"
+    messages.success(request, f"Sent to {whom}.")
+    return redirect("labtech:case", public_id)
+
+
+@require_POST
+@require(Permission.SEND_CASE)
+def withdraw(request: HttpRequest, public_id: UUID) -> HttpResponse:
+    found = _case(request, public_id)
+    form = WithdrawForm(request.POST)
+    if not form.is_valid():
+        messages.error(request, "Nothing was changed: say in a few words why you take it back.")
+        return redirect("labtech:case", public_id)
+    try:
+        withdraw_case(found, request=request, **form.cleaned_data)
+    except CaseConflict as conflict:
+        messages.error(request, conflict.message)
+    else:
+        messages.success(request, "Taken back. No doctor sees it any more; the images are kept.")
+    return redirect("labtech:case", public_id)
+
+
+@never_cache
+@require_GET
+@require(Permission.UPLOAD)
+def tags(request: HttpRequest, public_id: UUID) -> HttpResponse:
+    """Every attribute of one file, as a page or (for htmx) as the inside of the drawer."""
+    instance = visible_instance(request, public_id)
+    record(
+        AuditEvent.Action.VIEWED,
+        request=request,
+        target=instance,
+        site_pk=instance.site_id,
+        what="attributes",
+    )
+    context = {
+        "case": instance.series.study.case,
+        "instance": instance,
+        "instances": ordered_instances(instance.series),
+        **_attributes(instance),
+    }
+    part = request.headers.get("HX-Target") == "tags"
+    return render(request, f"labtech/{'_tags' if part else 'tags'}.html", context)
+
+
+def _attributes(instance: Instance) -> dict:
+    try:
+        return {"attributes": list_attributes(storage.path_of(instance))}
+    except (OSError, Refusal):
+        return {"unreadable": True}
+
+
+def _case(request: HttpRequest, public_id: UUID) -> Case:
+    cases = lists.case_with_facts(Case.objects.visible_to(request.user))
+    return get_object_or_404(cases, public_id=public_id)
+
+
+def _case_page(
+    request: HttpRequest, found: Case, form: SendForm, status: int = 200
+) -> HttpResponse:
+    series = list(found.study.series.prefetch_related("instances"))
+    chosen = next(
+        (one for one in series if str(one.public_id) == request.GET.get("series")),
+        max(series, key=lambda one: len(one.instances.all()), default=None),
+    )
+    context = {
+        **_state(found),
+        "series": series,
+        "chosen": chosen,
+        "first_instance": ordered_instances(chosen)[0] if chosen else None,
+        "checks": checks_of(found, series),
+        "form": form,
+        "withdraw_form": WithdrawForm(initial={"revision": found.revision}),
+        "max_upload_mb": settings.MAX_UPLOAD_MB,
+        "seen_revision": str(found.revision),
+        "seen_images": str(found.images),
+    }
+    return render(request, "labtech/case.html", context, status=status)
+
+
+def _state(found: Case) -> dict:
+    events = list(found.events.all())
+    returned = [one for one in events if one.kind == CaseEvent.Kind.RETURNED]
+    predictions = current_predictions(predictions_of(found).defer("chest", "profile"))
+    states = Case.Status
+    return {
+        "case": found,
+        "events": events[::-1],
+        "returned": returned[-1] if returned and found.status == states.RETURNED else None,
+        "ai_checks": ai_checks(predictions),
+        "can_send": found.status in {states.DRAFT, states.RETURNED, states.WITHDRAWN},
+        "can_withdraw": found.can_be_withdrawn,
+    }

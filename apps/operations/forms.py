@@ -1,0 +1,63 @@
+"""What admins fill in."""
+
+from django import forms
+
+from apps.audit.models import AuditEvent
+from apps.classifier.learning import TRAINABLE
+
+_LARGEST_SEED = 2**31 - 1
+
+
+class ActivateForm(forms.Form):
+    note = forms.CharField(
+        label="Why",
+        max_length=1000,
+        widget=forms.Textarea(attrs={"rows": 2}),
+        help_text="Kept in the history beside your name.",
+        error_messages={"required": "Say in a few words why: it is kept in the history."},
+    )
+
+
+class StartRunForm(forms.Form):
+    task = forms.ChoiceField(
+        label="What to train", choices=[(task.value, task.label) for task in TRAINABLE]
+    )
+    epochs = forms.IntegerField(
+        required=False, min_value=1, max_value=500, help_text="Empty: the usual number."
+    )
+    seed = forms.IntegerField(min_value=0, max_value=_LARGEST_SEED, initial=1)
+
+
+class DecideForm(forms.Form):
+    decision = forms.ChoiceField(
+        choices=[("accept", "accept"), ("reject", "reject"), ("reopen", "reopen")]
+    )
+    note = forms.CharField(max_length=500, required=False)
+
+    def clean(self) -> dict:
+        data = super().clean()
+        if data.get("decision") == "reject" and not data.get("note", "").strip():
+            self.add_error("note", "Say why it is rejected; the doctor can read it.")
+        return data
+
+
+class AuditFilterForm(forms.Form):
+    action = forms.ChoiceField(
+        required=False, choices=[("", "everything"), *AuditEvent.Action.choices]
+    )
+    actor = forms.CharField(required=False, max_length=254, label="Who (e-mail)")
+    role = forms.ChoiceField(
+        required=False,
+        choices=[
+            ("", "all roles"),
+            ("labtech", "technician"),
+            ("doctor", "doctor"),
+            ("admin", "admin"),
+        ],
+    )
+    since = forms.DateField(
+        required=False, label="From", widget=forms.DateInput(attrs={"type": "date"})
+    )
+    until = forms.DateField(
+        required=False, label="To", widget=forms.DateInput(attrs={"type": "date"})
+    )

@@ -1,0 +1,123 @@
+"""Training runs: start, watch, cancel, and what came out."""
+
+from typing import Any
+from uuid import UUID
+
+from django.contrib import messages
+from django.core.paginator import Paginator
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_GET, require_POST
+
+from apps.accounts.permissions import Permission, require
+from apps.classifier.activation import active_version, why_not_activate
+from apps.classifier.learning import (
+    OPEN_RUN,
+    TRAINABLE,
+    LearningConflict,
+    cancel_run,
+    label_in_words,
+    start_run,
+)
+from apps.classifier.models import TrainingExample, TrainingRun
+from apps.operations.charts import loss_curves, side_by_side
+from apps.operations.forms import ActivateForm, StartRunForm
+
+PER_PAGE = 25
+
+
+@never_cache
+@require_GET
+@require(Permission.MANAGE_MODELS)
+def runs(request: HttpRequest) -> HttpResponse:
+    """All trainings, newest first, and the form that starts one."""
+    return _runs_page(request, StartRunForm(initial={"task": request.GET.get("task")}))
+
+
+def _runs_page(request: HttpRequest, form: StartRunForm, status: int = 200) -> HttpResponse:
+    found = TrainingRun.objects.select_related("candidate", "active_version", "requested_by")
+    context = {
+        "form": form,
+        "page_obj": Paginator(found, PER_PAGE).get_page(request.GET.get("page")),
+        "waiting": _waiting(),
+    }
+    return render(request, "operations/runs.html", context, status=status)
+
+
+def _waiting() -> list[dict[str, Any]]:
+    """Accepted corrections that no version has learnt yet, per task."""
+    fresh = TrainingExample.objects.filter(status=TrainingExample.Status.ACCEPTED, side="train")
+    return [{"task": task, "number": fresh.filter(task=task).count()} for task in TRAINABLE]
+
+
+@require_POST
+@require(Permission.MANAGE_MODELS)
+def start(request: HttpRequest) -> HttpResponse:
+    form = StartRunForm(request.POST)
+    if not form.is_valid():
+        return _runs_page(request, form, status=422)
+    try:
+        started = start_run(request=request, **form.cleaned_data)
+    except LearningConflict as conflict:
+        messages.error(request, conflict.message)
+        return redirect("operations:runs")
+    return redirect("operations:run", started.public_id)
+
+
+@never_cache
+@require_GET
+@require(Permission.MANAGE_MODELS)
+def run(request: HttpRequest, public_id: UUID) -> HttpResponse:
+    """One training: live while it runs, then candidate against active."""
+    return render(request, "operations/run.html", _context(public_id))
+
+
+@never_cache
+@require_GET
+@require(Permission.MANAGE_MODELS)
+def state(request: HttpRequest, public_id: UUID) -> HttpResponse:
+    """The part of a run's page that changes by itself."""
+    return render(request, "operations/_run.html", _context(public_id))
+
+
+def _context(public_id: UUID) -> dict[str, Any]:
+    found = TrainingRun.objects.select_related("candidate", "active_version", "requested_by")
+    run = get_object_or_404(found, public_id=public_id)
+    result = run.result
+    return {
+        "run": run,
+        "is_open": run.status in OPEN_RUN,
+        "curves": loss_curves(run.progress),
+        "figures": side_by_side(result["active"], result["candidate"]) if result else [],
+        "corrections": _corrections(run),
+        "active": active_version(run.task),
+        "why_not": why_not_activate(run.candidate) if run.candidate else "",
+        "form": ActivateForm(),
+    }
+
+
+def _corrections(run: TrainingRun) -> list[dict[str, Any]]:
+    """Each correction with what the active version and the candidate say about it."""
+    answers = run.result.get("corrections", {})
+    return [
+        {
+            "example": example,
+            "label": label_in_words(example),
+            "answers": answers.get(str(example.pk)),
+        }
+        for example in run.examples.order_by("pk")
+    ]
+
+
+@require_POST
+@require(Permission.MANAGE_MODELS)
+def cancel(request: HttpRequest, public_id: UUID) -> HttpResponse:
+    found = get_object_or_404(TrainingRun, public_id=public_id)
+    try:
+        cancel_run(found, request=request)
+    except LearningConflict as conflict:
+        messages.error(request, conflict.message)
+    else:
+        messages.success(request, "Cancelled. Nothing of it is kept; the active version stays.")
+    return redirect("operations:run", public_id)

@@ -1,0 +1,25 @@
+"""Addresses under /operations/."""
+
+from django.urls import path
+
+from apps.operations import example_views, model_views, run_views, views
+
+app_name = "operations"
+urlpatterns = [
+    path("", views.home, name="home"),
+    path("state/", views.state, name="state"),
+    path("audit/", views.audit, name="audit"),
+    path("predictions/<uuid:public_id>/retry/", views.retry, name="retry"),
+    path("models/", model_views.models, name="models"),
+    path("models/<slug:task>/rollback/", model_views.roll_back, name="rollback"),
+    path("models/<slug:task>/<int:number>/", model_views.model, name="model"),
+    path("models/<slug:task>/<int:number>/activate/", model_views.activate_it, name="activate"),
+    path("examples/", example_views.examples, name="examples"),
+    path("examples/<uuid:public_id>/decide/", example_views.decide, name="decide"),
+    path("examples/<uuid:public_id>/crop.png", example_views.crop, name="crop"),
+    path("runs/", run_views.runs, name="runs"),
+    path("runs/start/", run_views.start, name="start_run"),
+    path("runs/<uuid:public_id>/", run_views.run, name="run"),
+    path("runs/<uuid:public_id>/state/", run_views.state, name="run_state"),
+    path("runs/<uuid:public_id>/cancel/", run_views.cancel, name="cancel_run"),
+]

@@ -1,0 +1,377 @@
+// Sends files one per request, a few at a time, and shows what became of each.
+(function () {
+  "use strict";
+
+  const AT_ONCE = 4;
+  const WAITS_MS = [1000, 4000, 10000];
+  const REFRESH_MS = 1500;
+  const MOST_ANSWERS = 2000;
+  const CLUTTER = /^(\.|thumbs\.db$|desktop\.ini$|dicomdir$|__macosx)/i;
+  const WORTH_REPEATING = new Set([0, 429, 500, 502, 503, 504]);
+
+  function csrfToken() {
+    return document.querySelector('meta[name="csrf-token"]')?.content || "";
+  }
+
+  function element(tag, className, text) {
+    const made = document.createElement(tag);
+    if (className) made.className = className;
+    if (text !== undefined) made.textContent = text;
+    return made;
+  }
+
+  function plural(number, word) {
+    return `${number.toLocaleString("en-GB")} ${word}${number === 1 ? "" : "s"}`;
+  }
+
+  // ---------- Files from a drop: folders are walked ----------
+  async function filesOf(entry) {
+    if (entry.isFile) return [await new Promise((done, failed) => entry.file(done, failed))];
+    const reader = entry.createReader();
+    const found = [];
+    for (;;) {
+      const some = await new Promise((done, failed) => reader.readEntries(done, failed));
+      if (!some.length) break;
+      for (const one of some) if (!CLUTTER.test(one.name)) found.push(...(await filesOf(one)));
+    }
+    return found;
+  }
+
+  async function droppedFiles(transfer) {
+    const entries = [...transfer.items].map((item) => item.webkitGetAsEntry?.()).filter(Boolean);
+    if (!entries.length) return [...transfer.files];
+    const found = [];
+    for (const entry of entries) {
+      try {
+        found.push(...(await filesOf(entry)));
+      } catch {
+        window.showToast?.(`“${entry.name}” could not be read. Choose it again.`, "error");
+      }
+    }
+    return found;
+  }
+
+  // ---------- One upload area ----------
+  class Upload {
+    constructor(root) {
+      this.root = root;
+      this.maxBytes = Number(root.dataset.maxMb) * 1024 * 1024;
+      this.reset();
+      this.listen();
+    }
+
+    part(name) {
+      return this.root.querySelector(`[data-${name}]`);
+    }
+
+    reset() {
+      Object.assign(this, {
+        queue: [], running: new Set(), studies: new Map(), refused: [], failed: [], total: 0, totalBytes: 0, doneBytes: 0,
+        received: 0, known: 0, settled: 0, startedAt: 0, stopped: false, refreshedAt: 0, answers: 0,
+      });
+      for (const name of ["studies", "refused", "answers"]) this.part(name).replaceChildren();
+      this.part("studies-box").hidden = this.part("refused-box").hidden = this.part("answers-box").hidden = true;
+    }
+
+    get active() {
+      return this.running.size > 0 || (this.queue.length > 0 && !this.stopped);
+    }
+
+    listen() {
+      const drop = this.part("drop");
+      for (const kind of ["files", "folder"]) {
+        const input = this.root.querySelector(`[data-input="${kind}"]`);
+        this.root.querySelector(`[data-choose="${kind}"]`).addEventListener("click", () => input.click());
+        input.addEventListener("change", () => {
+          this.add([...input.files]);
+          input.value = "";
+        });
+      }
+      drop.addEventListener("dragover", (event) => {
+        event.preventDefault();
+        drop.classList.add("over");
+      });
+      drop.addEventListener("dragleave", () => drop.classList.remove("over"));
+      drop.addEventListener("drop", async (event) => {
+        event.preventDefault();
+        drop.classList.remove("over");
+        this.add(await droppedFiles(event.dataTransfer));
+      });
+      this.part("stop").addEventListener("click", () => this.stop());
+      this.part("retry").addEventListener("click", () => this.retry());
+      this.part("close").addEventListener("click", () => {
+        this.reset();
+        this.part("progress").hidden = true;
+        this.root.classList.remove("has-files");
+      });
+      this.part("download").addEventListener("click", () => this.download());
+      window.addEventListener("beforeunload", (event) => {
+        if (this.active) event.preventDefault();
+      });
+      window.addEventListener("online", () => this.pump());
+    }
+
+    async add(files) {
+      files = files.filter((file) => !CLUTTER.test(file.name));
+      if (!files.length) return window.showToast?.("There was no file to send in what you chose.", "warning");
+      if (!this.active && !this.failed.length) this.reset();
+      this.stopped = false;
+      this.startedAt ||= performance.now();
+      this.root.classList.add("has-files");
+      this.part("progress").hidden = false;
+      for (const file of files) {
+        const job = { file, name: file.webkitRelativePath || file.name, sent: 0, tries: 0 };
+        this.total += 1;
+        this.totalBytes += file.size;
+        if (file.size > this.maxBytes) this.refuse(job, `This file is too large: at most ${this.root.dataset.maxMb} MB can be sent at once.`);
+        else this.queue.push(job);
+      }
+      this.show();
+      this.group(this.queue.filter((job) => job.uid === undefined));
+      this.pump();
+    }
+
+    // Totals per study are known only once the files' heads are read; sending does not wait for it.
+    async group(jobs) {
+      for (const job of jobs) {
+        job.uid ??= await window.studyInstanceUid(job.file);
+        if (!job.uid || job.counted) continue;
+        job.counted = true;
+        this.study(job.uid).total += 1;
+      }
+      this.show();
+    }
+
+    pump() {
+      while (!this.stopped && this.running.size < AT_ONCE && this.queue.length) this.send(this.queue.shift());
+      this.show();
+    }
+
+    async send(job) {
+      this.running.add(job);
+      job.uid ??= await window.studyInstanceUid(job.file);
+      const { status, answer } = await this.post(job);
+      this.running.delete(job);
+      job.sent = 0;
+      if (!job.stopped) this.settle(job, status, answer);
+      this.pump();
+      this.refreshList(!this.active);
+    }
+
+    post(job) {
+      return new Promise((done) => {
+        const request = (job.request = new XMLHttpRequest());
+        request.open("POST", this.root.dataset.url);
+        request.responseType = "json";
+        request.setRequestHeader("X-CSRFToken", csrfToken());
+        request.setRequestHeader("Accept", "application/json");
+        request.upload.addEventListener("progress", (event) => {
+          job.sent = Math.min(event.loaded, job.file.size);
+          this.show();
+        });
+        request.addEventListener("loadend", () => done({ status: request.status, answer: request.response }));
+        const form = new FormData();
+        form.append("file", job.file, job.file.name);
+        request.send(form);
+      });
+    }
+
+    settle(job, status, answer) {
+      if (WORTH_REPEATING.has(status)) return this.later(job, status);
+      if (status === 401 || status === 403) {
+        this.stopped = true;
+        this.failed.push(job);
+        this.problem = answer?.message || "You are logged out. Log in again in another tab, then press “Try again” here.";
+        return;
+      }
+      this.settled += 1;
+      this.doneBytes += job.file.size;
+      const words = answer?.message || answer?.detail || `The server could not take this file (${status}).`;
+      if (status !== 200 && status !== 201) return this.refuse(job, words, true);
+      this[answer.outcome] += 1;
+      this.ofStudy(job, answer);
+      this.answer(job, answer.outcome === "received" ? "received" : "already here");
+    }
+
+    later(job, status) {
+      const wait = WAITS_MS[job.tries];
+      job.tries += 1;
+      if (wait === undefined) {
+        job.tries = 0;
+        this.failed.push(job);
+        this.problem = status === 0 ? "The connection was lost. What arrived is kept." : "The server could not take some files. What arrived is kept.";
+        return;
+      }
+      job.waiting = true;
+      this.running.add(job);
+      setTimeout(() => {
+        job.waiting = false;
+        this.running.delete(job);
+        if (!job.stopped) this.queue.unshift(job);
+        this.pump();
+      }, wait);
+    }
+
+    refuse(job, reason, counted = false) {
+      if (!counted) {
+        this.settled += 1;
+        this.doneBytes += job.file.size;
+      }
+      this.refused.push({ name: job.name, reason });
+      const row = element("tr");
+      row.append(element("td", "refused-name", job.name), element("td", "", reason));
+      this.part("refused").append(row);
+      this.part("refused-box").hidden = false;
+      this.part("refused-count").textContent = this.refused.length;
+      if (job.uid && this.studies.has(job.uid)) this.studies.get(job.uid).refused += 1;
+      this.answer(job, reason);
+    }
+
+    answer(job, words) {
+      this.answers += 1;
+      if (this.answers > MOST_ANSWERS) return;
+      const line = element("li");
+      line.append(element("span", "answer-name", job.name), " ", element("span", "note", words));
+      this.part("answers").append(line);
+      this.part("answers-box").hidden = false;
+    }
+
+    study(uid) {
+      if (!this.studies.has(uid)) this.studies.set(uid, { total: 0, received: 0, known: 0, refused: 0 });
+      return this.studies.get(uid);
+    }
+
+    ofStudy(job, answer) {
+      const study = this.study(job.uid || answer.case.public_id);
+      if (!job.counted) {
+        job.counted = true;
+        study.total += 1;
+      }
+      study[answer.outcome] += 1;
+      study.case = answer.case;
+    }
+
+    stop() {
+      this.stopped = true;
+      for (const job of this.running) {
+        job.stopped = true;
+        job.request?.abort();
+        this.failed.push(job);
+      }
+      this.failed.push(...this.queue.splice(0));
+      this.problem = "You stopped it. What arrived is kept.";
+      this.show();
+    }
+
+    retry() {
+      this.stopped = false;
+      this.problem = "";
+      for (const job of this.failed) job.stopped = false;
+      this.queue.push(...this.failed.splice(0));
+      this.startedAt = performance.now() - 1;
+      this.pump();
+    }
+
+    // ---------- What is shown ----------
+    show() {
+      if (this.drawing) return;
+      this.drawing = true;
+      requestAnimationFrame(() => {
+        this.drawing = false;
+        this.draw();
+      });
+    }
+
+    draw() {
+      const sending = [...this.running].reduce((sum, job) => sum + job.sent, 0);
+      const bytes = this.doneBytes + sending;
+      const bar = this.part("bar");
+      bar.max = Math.max(this.totalBytes, 1);
+      bar.value = bytes;
+      bar.classList.toggle("done", !this.active && !this.failed.length);
+      bar.classList.toggle("failed", !this.active && this.failed.length > 0);
+      this.part("headline").textContent = this.headline();
+      if (this.active) {
+        const seconds = (performance.now() - this.startedAt) / 1000;
+        this.part("speed").textContent = seconds > 0.5 ? `${(bytes / 1e6 / seconds).toFixed(1)} MB/s` : "";
+      }
+      this.part("counts").textContent = [
+        `${this.received} received`, this.known && `${this.known} already here`, this.refused.length && `${this.refused.length} not taken`,
+        this.failed.length && `${this.failed.length} not sent`,
+      ].filter(Boolean).join(" · ");
+      this.part("stop").hidden = !this.active;
+      this.part("retry").hidden = this.active || !this.failed.length;
+      this.part("close").hidden = this.active;
+      this.drawStudies();
+    }
+
+    headline() {
+      if (this.active) return `Sending ${this.settled.toLocaleString("en-GB")} of ${plural(this.total, "file")}`;
+      if (this.failed.length) return `${this.problem} ${plural(this.failed.length, "file")} not sent.`;
+      if (!this.received && !this.known) return "Nothing was taken";
+      return this.received ? `${plural(this.received, "image")} received` : "All of these were already here";
+    }
+
+    drawStudies() {
+      const shown = [...this.studies].filter(([, study]) => study.case);
+      const box = this.part("studies-box");
+      box.hidden = !shown.length;
+      for (const [key, study] of shown) {
+        study.row ??= this.studyRow(key, study);
+        const done = study.received + study.known;
+        study.bar.max = Math.max(study.total, 1);
+        study.bar.value = done;
+        study.bar.classList.toggle("done", done + study.refused >= study.total);
+        study.words.textContent = [
+          `${done} of ${plural(study.total, "image")}`, study.known && `${study.known} already here`, study.refused && `${study.refused} not taken`,
+        ].filter(Boolean).join(" · ");
+      }
+    }
+
+    studyRow(key, study) {
+      const row = element("tr");
+      const patient = element("td");
+      const name = element("span", "name", study.case.patient);
+      name.dir = "auto";
+      patient.append(name);
+      const description = element("td", "", study.case.study);
+      description.dir = "auto";
+      const received = element("td");
+      study.bar = element("progress");
+      study.bar.setAttribute("aria-label", `Images of ${study.case.patient}`);
+      study.words = element("span", "note");
+      received.append(study.bar, study.words);
+      const actions = element("td", "actions");
+      const open = element("a", "btn btn-secondary btn-sm", "Open");
+      open.href = study.case.url;
+      actions.append(open);
+      row.append(patient, description, received, actions);
+      this.part("studies").append(row);
+      return row;
+    }
+
+    refreshList(now) {
+      const list = document.getElementById("cases");
+      if (!list || (!now && performance.now() - this.refreshedAt < REFRESH_MS)) return;
+      this.refreshedAt = performance.now();
+      window.htmx?.trigger(list, "refresh");
+    }
+
+    download() {
+      // A leading apostrophe keeps spreadsheets from running a file name as a formula.
+      const cell = (text) => `"${(/^[=+\-@\t]/.test(text) ? `'${text}` : text).replaceAll('"', '""')}"`;
+      const lines = [["File", "Reason"], ...this.refused.map((one) => [one.name, one.reason])];
+      const blob = new Blob(["\ufeff", lines.map((line) => line.map(cell).join(",")).join("\r\n"), "\r\n"], { type: "text/csv" });
+      const link = element("a");
+      link.href = URL.createObjectURL(blob);
+      link.download = "files-not-taken.csv";
+      link.click();
+      setTimeout(() => URL.revokeObjectURL(link.href), 1000);
+    }
+  }
+
+  for (const root of document.querySelectorAll("[data-upload]")) new Upload(root);
+
+  // A file dropped beside the area must not replace the page.
+  for (const kind of ["dragover", "drop"]) document.addEventListener(kind, (event) => event.preventDefault());
+})();

@@ -1,0 +1,196 @@
+"""Who may use which address: the whole table. A new address fails tests/test_access.py until
+it has a row here.
+
+Answers: YES, the request was let in and judged by its content; NO, 403; HIDDEN, 404, as if it
+did not exist.
+"""
+
+from dataclasses import dataclass
+
+YES, NO, HIDDEN = "yes", "no", "hidden"
+
+# Whoever looks, and at which case. The names are those of tests/people.py.
+COLUMNS = {
+    "technician of the site": ("technician", "pool"),
+    "technician of another site": ("foreign_technician", "pool"),
+    "doctor it was sent to": ("owner", "sent_to_owner"),
+    "doctor, sent to another one": ("teammate", "sent_to_owner"),
+    "doctor of the group": ("teammate", "sent_to_group"),
+    "doctor outside the group": ("colleague", "sent_to_group"),
+    "doctor, open pool": ("colleague", "pool"),
+    "doctor, another site's pool": ("stranger", "pool"),
+    "doctor, not sent yet": ("owner", "draft"),
+    "doctor, withdrawn": ("owner", "withdrawn"),
+    "doctor by break-glass": ("stranger", "opened_by_stranger"),
+    "doctor after break-glass": ("stranger", "once_opened_by_stranger"),
+    "admin": ("admin", "pool"),
+    "admin by break-glass": ("admin", "opened_by_admin"),
+}
+
+
+@dataclass(frozen=True)
+class ByCase:
+    """The answers for an address of one case, by column."""
+
+    technician: str
+    doctor: str
+    doctor_elsewhere: str
+    doctor_by_break_glass: str
+    admin: str
+    admin_by_break_glass: str
+
+    def expected(self) -> dict[str, str]:
+        technician_elsewhere = HIDDEN if self.technician == YES else self.technician
+        mine = ["doctor it was sent to", "doctor of the group", "doctor, open pool"]
+        not_mine = [
+            "doctor, sent to another one",
+            "doctor outside the group",
+            "doctor, another site's pool",
+            "doctor, not sent yet",
+            "doctor, withdrawn",
+            "doctor after break-glass",
+        ]
+        return {
+            "technician of the site": self.technician,
+            "technician of another site": technician_elsewhere,
+            **dict.fromkeys(mine, self.doctor),
+            **dict.fromkeys(not_mine, self.doctor_elsewhere),
+            "doctor by break-glass": self.doctor_by_break_glass,
+            "admin": self.admin,
+            "admin by break-glass": self.admin_by_break_glass,
+        }
+
+
+@dataclass(frozen=True)
+class ByRole:
+    """The answers for an address that belongs to no case."""
+
+    labtech: str
+    doctor: str
+    admin: str
+
+
+# What a case's own page or image answers.
+LOOK = ByCase(YES, YES, HIDDEN, YES, HIDDEN, YES)
+LOOK_AS_READER = ByCase(NO, YES, HIDDEN, YES, HIDDEN, YES)
+READ = ByCase(NO, YES, HIDDEN, NO, NO, NO)
+PREPARE = ByCase(YES, NO, NO, NO, NO, NO)
+KEEP_VIEW = ByCase(YES, YES, HIDDEN, YES, NO, NO)
+RETRY = ByCase(YES, YES, HIDDEN, NO, HIDDEN, YES)
+OVERRIDE = ByCase(YES, YES, HIDDEN, NO, NO, NO)
+
+EVERYBODY = ByRole(YES, YES, YES)
+TECHNICIANS = ByRole(YES, NO, NO)
+DOCTORS = ByRole(NO, YES, NO)
+ADMINS = ByRole(NO, NO, YES)
+ADMINS_BUT_NO_SUCH_ROW = ByRole(NO, NO, HIDDEN)
+READERS_AND_ADMINS = ByRole(NO, YES, YES)
+
+CASE, SERIES, INSTANCE, PREDICTION = "case", "series", "instance", "prediction"
+API = "api/v1/"
+
+# (method, address, what the id names or "", answers)
+TABLE = [
+    ("GET", "", "", EVERYBODY),
+    # --- accounts, once logged in
+    ("GET", "accounts/login/", "", EVERYBODY),
+    ("GET", "accounts/logout/", "", EVERYBODY),
+    ("GET", "accounts/reauthenticate/", "", EVERYBODY),
+    ("GET", "accounts/password/change/", "", EVERYBODY),
+    ("GET", "accounts/password/set/", "", EVERYBODY),
+    # --- technician
+    ("GET", "labtech/", "", TECHNICIANS),
+    ("POST", "labtech/search/", "", TECHNICIANS),
+    ("GET", "labtech/cases/<uuid:public_id>/", CASE, PREPARE),
+    ("GET", "labtech/cases/<uuid:public_id>/state/", CASE, PREPARE),
+    ("POST", "labtech/cases/<uuid:public_id>/send/", CASE, PREPARE),
+    ("POST", "labtech/cases/<uuid:public_id>/withdraw/", CASE, PREPARE),
+    ("GET", "labtech/instances/<uuid:public_id>/tags/", INSTANCE, PREPARE),
+    # --- doctor
+    ("GET", "doctor/", "", DOCTORS),
+    ("GET", "doctor/rows/", "", DOCTORS),
+    ("POST", "doctor/search/", "", DOCTORS),
+    ("POST", "doctor/next/", "", DOCTORS),
+    ("GET", "doctor/corrections/", "", DOCTORS),
+    ("GET", "doctor/break-glass/", "", READERS_AND_ADMINS),
+    ("POST", "doctor/break-glass/", "", READERS_AND_ADMINS),
+    ("GET", "doctor/cases/<uuid:public_id>/", CASE, LOOK_AS_READER),
+    ("GET", "doctor/cases/<uuid:public_id>/state/", CASE, LOOK_AS_READER),
+    ("GET", "doctor/cases/<uuid:public_id>/history/", CASE, LOOK_AS_READER),
+    # --- operations
+    ("GET", "operations/", "", ADMINS),
+    ("GET", "operations/state/", "", ADMINS),
+    ("GET", "operations/audit/", "", ADMINS),
+    ("POST", "operations/predictions/<uuid:public_id>/retry/", "", ADMINS_BUT_NO_SUCH_ROW),
+    ("GET", "operations/models/", "", ADMINS),
+    ("POST", "operations/models/<slug:task>/rollback/", "", ADMINS),
+    ("GET", "operations/models/<slug:task>/<int:number>/", "", ADMINS_BUT_NO_SUCH_ROW),
+    ("POST", "operations/models/<slug:task>/<int:number>/activate/", "", ADMINS_BUT_NO_SUCH_ROW),
+    ("GET", "operations/examples/", "", ADMINS),
+    ("POST", "operations/examples/<uuid:public_id>/decide/", "", ADMINS_BUT_NO_SUCH_ROW),
+    ("GET", "operations/examples/<uuid:public_id>/crop.png", "", ADMINS_BUT_NO_SUCH_ROW),
+    ("GET", "operations/runs/", "", ADMINS),
+    ("POST", "operations/runs/start/", "", ADMINS),
+    ("GET", "operations/runs/<uuid:public_id>/", "", ADMINS_BUT_NO_SUCH_ROW),
+    ("GET", "operations/runs/<uuid:public_id>/state/", "", ADMINS_BUT_NO_SUCH_ROW),
+    ("POST", "operations/runs/<uuid:public_id>/cancel/", "", ADMINS_BUT_NO_SUCH_ROW),
+    # --- API: images and cases
+    ("GET", API + "cases/", "", EVERYBODY),
+    ("POST", API + "cases/search/", "", EVERYBODY),
+    ("GET", API + "cases/<uuid:public_id>/", CASE, LOOK),
+    ("GET", API + "series/<uuid:public_id>/manifest/", SERIES, LOOK),
+    ("GET", API + "series/<uuid:public_id>/presentation/", SERIES, LOOK),
+    ("PUT", API + "series/<uuid:public_id>/presentation/", SERIES, KEEP_VIEW),
+    ("GET", API + "series/<uuid:public_id>/thumbnail.png", SERIES, LOOK),
+    ("GET", API + "instances/<uuid:public_id>/hu/", INSTANCE, LOOK),
+    ("GET", API + "instances/<uuid:public_id>/image.png", INSTANCE, LOOK),
+    ("GET", API + "instances/<uuid:public_id>/attributes/", INSTANCE, LOOK),
+    # --- API: technician
+    ("POST", API + "uploads/", "", TECHNICIANS),
+    ("GET", API + "receivers/", "", TECHNICIANS),
+    ("POST", API + "cases/<uuid:public_id>/send/", CASE, PREPARE),
+    ("POST", API + "cases/<uuid:public_id>/withdraw/", CASE, PREPARE),
+    # --- API: doctor
+    ("GET", API + "worklist/", "", DOCTORS),
+    ("GET", API + "cases/<uuid:public_id>/predictions/", CASE, LOOK_AS_READER),
+    ("GET", API + "cases/<uuid:public_id>/findings/", CASE, LOOK_AS_READER),
+    ("GET", API + "cases/<uuid:public_id>/verdicts/", CASE, LOOK_AS_READER),
+    ("POST", API + "cases/<uuid:public_id>/verdicts/", CASE, READ),
+    ("POST", API + "cases/<uuid:public_id>/claim/", CASE, READ),
+    ("POST", API + "cases/<uuid:public_id>/release/", CASE, READ),
+    ("POST", API + "cases/<uuid:public_id>/take-over/", CASE, READ),
+    ("POST", API + "cases/<uuid:public_id>/return/", CASE, READ),
+    ("POST", API + "cases/<uuid:public_id>/chest-correction/", CASE, READ),
+    ("POST", API + "predictions/<uuid:public_id>/retry/", PREDICTION, RETRY),
+    ("POST", API + "predictions/<uuid:public_id>/override/", PREDICTION, OVERRIDE),
+    ("POST", API + "break-glass/", "", READERS_AND_ADMINS),
+    # --- API: operations
+    ("GET", API + "models/", "", ADMINS),
+    ("POST", API + "models/<slug:task>/rollback/", "", ADMINS),
+    ("GET", API + "models/<slug:task>/<int:number>/", "", ADMINS_BUT_NO_SUCH_ROW),
+    ("POST", API + "models/<slug:task>/<int:number>/activate/", "", ADMINS_BUT_NO_SUCH_ROW),
+    ("GET", API + "training-examples/", "", ADMINS),
+    ("GET", API + "training-examples/<uuid:public_id>/", "", ADMINS_BUT_NO_SUCH_ROW),
+    ("GET", API + "training-examples/<uuid:public_id>/crop.png", "", ADMINS_BUT_NO_SUCH_ROW),
+    ("POST", API + "training-examples/<uuid:public_id>/decide/", "", ADMINS_BUT_NO_SUCH_ROW),
+    ("GET", API + "training-runs/", "", ADMINS),
+    ("POST", API + "training-runs/", "", ADMINS),
+    ("GET", API + "training-runs/<uuid:public_id>/", "", ADMINS_BUT_NO_SUCH_ROW),
+    ("POST", API + "training-runs/<uuid:public_id>/cancel/", "", ADMINS_BUT_NO_SUCH_ROW),
+    # --- API: about itself
+    ("GET", API + "schema/", "", EVERYBODY),
+    ("GET", API + "docs/", "", EVERYBODY),
+]
+
+# Open to everybody, logged in or not; everything else asks for a log-in.
+OPEN_TO_ANYBODY = {
+    "accounts/login/",
+    "accounts/signup/",  # says that nobody signs up
+    "accounts/inactive/",
+    "accounts/password/reset/",
+    "accounts/password/reset/done/",
+    "accounts/password/reset/key/<uidb36>-<key>/",
+    "accounts/password/reset/key/done/",
+    "healthz",
+    "readyz",
+}

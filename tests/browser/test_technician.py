@@ -1,0 +1,234 @@
+"""A technician at the desk: files in, answers out, the case sent, taken back, sent again."""
+
+import re
+from pathlib import Path
+
+import pytest
+from django.conf import settings
+from playwright.sync_api import Dialog, Page, Route, expect
+
+from apps.accounts.models import User
+from apps.cases.models import Case, Instance
+from apps.cases.tests.factories import make_case, move_case, small_phantom, write_dicom
+from apps.classifier.tests.factories import make_prediction
+from tests.people import logged_in
+
+pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
+UPLOADS = "**/api/v1/uploads/"
+
+
+@pytest.fixture
+def desk(page: Page, live_server, people) -> Page:
+    """The technician's Today page, logged in."""
+    log_in(page, live_server.url, people.technician)
+    page.goto(f"{live_server.url}/labtech/")
+    return page
+
+
+def log_in(page: Page, url: str, user: User) -> None:
+    session = logged_in(user).cookies[settings.SESSION_COOKIE_NAME].value
+    page.context.add_cookies([{"name": settings.SESSION_COOKIE_NAME, "value": session, "url": url}])
+
+
+def choose(page: Page, *paths: Path) -> None:
+    page.set_input_files('[data-input="files"]', [str(path) for path in paths])
+
+
+def study(folder: Path, slices: int = 3, **facts: str) -> list[Path]:
+    return write_dicom(folder, phantom=small_phantom(slices=slices), **facts)
+
+
+def open_case(page: Page, live_server, case: Case) -> None:
+    page.goto(f"{live_server.url}/labtech/cases/{case.public_id}/")
+
+
+def leave_out_the_viewer(page: Page) -> None:
+    """Drawing without a graphics card takes seconds, and most of these tests do not look at it."""
+    page.route("**/viewer/viewer.js", lambda route: route.fulfill(body=""))
+
+
+def refresh(page: Page, part: str) -> None:
+    """Now, instead of at the next of the five-second polls."""
+    page.wait_for_load_state("load")  # scripts are deferred
+    page.evaluate(f"() => htmx.trigger('{part}', 'refresh')")
+
+
+def test_a_study_with_other_files_in_it_is_received_and_the_rest_is_explained(desk, tmp_path):
+    text = tmp_path / "report.txt"
+    text.write_text("not an image")
+    choose(desk, *study(tmp_path, slices=5, patient_name="OKAFOR^Adaeze"), text)
+    expect(desk.get_by_text("5 images received")).to_be_visible()
+    expect(desk.locator("[data-studies]")).to_contain_text("OKAFOR, Adaeze")
+    expect(desk.locator("[data-studies]")).to_contain_text("5 of 5 images")
+    expect(desk.locator("[data-refused]")).to_contain_text("report.txt")
+    expect(desk.locator("[data-refused]")).to_contain_text("This is not a DICOM file.")
+    with desk.expect_download() as download:
+        desk.get_by_role("button", name="Download the list").click()
+    assert "report.txt" in Path(download.value.path()).read_text()
+    expect(desk.locator("#cases tbody tr")).to_contain_text("OKAFOR, Adaeze")
+    expect(desk.locator('[data-count="drafts"]')).to_have_text("1")
+    desk.locator("[data-studies]").get_by_role("link", name="Open").click()
+    expect(desk.locator("ct-viewer[data-ready]")).to_be_visible(timeout=20_000)
+
+
+def test_the_same_files_again_are_told_to_be_here_already(desk, tmp_path):
+    paths = study(tmp_path)
+    choose(desk, *paths)
+    expect(desk.get_by_text("3 images received")).to_be_visible()
+    choose(desk, *paths)
+    expect(desk.get_by_text("All of these were already here")).to_be_visible()
+    assert Instance.objects.count() == 3
+
+
+def test_a_lost_connection_is_made_good_by_itself(desk, tmp_path):
+    lost = []
+
+    def lose_the_first(route: Route) -> None:
+        if len(lost) < 2:
+            lost.append(route.request.url)
+            route.abort("connectionreset")
+        else:
+            route.continue_()
+
+    desk.route(UPLOADS, lose_the_first)
+    choose(desk, *study(tmp_path))
+    expect(desk.get_by_text("3 images received")).to_be_visible(timeout=15_000)
+    assert len(lost) == 2
+    assert Instance.objects.count() == 3
+
+
+def test_leaving_the_page_during_an_upload_warns(desk, tmp_path):
+    asked: list[str] = []
+
+    def stay(dialog: Dialog) -> None:
+        asked.append(dialog.type)
+        dialog.dismiss()
+
+    desk.on("dialog", stay)
+    desk.route(UPLOADS, lambda route: None)  # never answered
+    desk.mouse.click(400, 5)  # browsers warn only after the person did something on the page
+    choose(desk, *study(tmp_path))
+    expect(desk.get_by_text("Sending 0 of 3 files")).to_be_visible()
+    desk.close(run_before_unload=True)
+    desk.wait_for_timeout(500)
+    assert asked == ["beforeunload"]
+
+
+def test_a_stopped_upload_can_be_taken_up_again(desk, tmp_path):
+    desk.route(UPLOADS, lambda route: None)
+    choose(desk, *study(tmp_path))
+    desk.get_by_role("button", name="Stop").click()
+    expect(desk.get_by_text("3 files not sent")).to_be_visible()
+    desk.unroute(UPLOADS)
+    desk.get_by_role("button", name="Try again").click()
+    expect(desk.get_by_text("3 images received")).to_be_visible()
+
+
+def test_somebody_logged_out_meanwhile_is_told_and_loses_nothing(desk, tmp_path):
+    desk.context.clear_cookies()
+    choose(desk, *study(tmp_path))
+    expect(desk.get_by_text("Log in again in another tab")).to_be_visible()
+    expect(desk.get_by_role("button", name="Try again")).to_be_visible()
+
+
+def test_the_list_refreshes_itself_but_not_under_the_pointer(desk, live_server, people):
+    make_case(technician=people.technician, patient_name="FIRST^A")
+    rows = desk.locator("#cases tbody tr")
+    refresh(desk, "#cases")
+    expect(rows).to_have_count(1)
+    rows.first.hover()
+    make_case(technician=people.technician, patient_name="SECOND^B")
+    refresh(desk, "#cases")
+    expect(desk.locator('[data-count="drafts"]')).to_have_text("2")
+    expect(rows).to_have_count(1)
+    desk.mouse.move(5, 5)
+    expect(rows).to_have_count(2)
+
+
+def test_a_case_is_sent_to_a_named_doctor_and_the_ai_answer_appears_by_itself(
+    page, live_server, people
+):
+    case = make_case(technician=people.technician, slices=3)
+    leave_out_the_viewer(page)
+    log_in(page, live_server.url, people.technician)
+    open_case(page, live_server, case)
+    page.get_by_label("Send to", exact=True).select_option(label=str(people.owner))
+    page.get_by_text("Urgent", exact=True).click()
+    page.get_by_label("Clinical question").fill("Nodule in the left lung?")
+    page.get_by_role("button", name="Send to doctor").click()
+    expect(page.locator("#case-state")).to_contain_text(f"Sent to {people.owner}")
+    expect(page.locator("#case-state")).to_contain_text("Waiting for the AI")
+    case.predictions.update(status="done")
+    refresh(page, "#case-state")
+    expect(page.locator("#case-state")).to_contain_text("The AI has read the series")
+    case.refresh_from_db()
+    assert (case.status, case.receiver, case.priority) == ("sent", people.owner, 1)
+
+
+def test_taking_a_case_back_asks_for_a_reason(page, live_server, people):
+    case = make_case(technician=people.technician, status="sent")
+    leave_out_the_viewer(page)
+    log_in(page, live_server.url, people.technician)
+    open_case(page, live_server, case)
+    page.get_by_role("button", name="Take back").click()
+    page.get_by_label("Why?").fill("wrong patient")
+    page.get_by_role("button", name="Take it back").click()
+    expect(page.locator("#case-state")).to_contain_text("Taken back: no doctor sees it.")
+    expect(page.get_by_role("button", name="Send to doctor")).to_be_visible()
+
+
+def test_a_returned_case_gets_images_and_goes_out_again(page, live_server, people, tmp_path):
+    paths = study(tmp_path, slices=3)
+    leave_out_the_viewer(page)
+    log_in(page, live_server.url, people.technician)
+    page.goto(f"{live_server.url}/labtech/")
+    choose(page, paths[0])
+    expect(page.get_by_text("1 image received")).to_be_visible()
+    case = Case.objects.get()
+    returned(case, people)
+    page.goto(f"{live_server.url}/labtech/?tab=returned")
+    expect(page.locator("#cases tbody tr")).to_contain_text("blurred by breathing")
+    page.locator("#cases tbody").get_by_role("link", name="Add images").click()
+    choose(page, *paths[1:])
+    expect(page.get_by_text("2 images received")).to_be_visible()
+    refresh(page, "#case-state")
+    expect(page.locator("#case-state")).to_contain_text("New images arrived")
+    page.reload()
+    expect(page.locator(".checks").first).to_contain_text("3 images in one series")
+    page.get_by_role("button", name="Send to doctor").click()
+    expect(page.locator("#case-state")).to_contain_text("Sent to")
+
+
+def returned(case: Case, people) -> None:
+    move_case(case, "returned", technician=people.technician, doctor=people.owner)
+
+
+def test_all_tags_can_be_searched_beside_the_image(page, live_server, people):
+    case = make_case(technician=people.technician, slices=2)
+    leave_out_the_viewer(page)
+    log_in(page, live_server.url, people.technician)
+    open_case(page, live_server, case)
+    page.get_by_role("button", name="All tags").click()
+    drawer = page.locator("#tags-drawer")
+    drawer.get_by_label("Search").fill("0010,0010")
+    expect(drawer.locator("[data-tags-rows] tr:visible")).to_have_count(1)
+    expect(drawer.locator("[data-tags-rows] tr:visible")).to_contain_text("Patient's Name")
+    drawer.get_by_label("Image", exact=True).select_option(index=0)
+    expect(drawer.locator("[data-tags-count]")).to_have_text(re.compile(r"1 of \d+ attributes"))
+
+
+def test_no_page_of_the_technician_breaks_the_content_security_policy(
+    page, live_server, people, tmp_path
+):
+    broken: list[str] = []
+    page.on("console", lambda told: broken.append(told.text) if told.type == "error" else None)
+    page.on("pageerror", lambda error: broken.append(str(error)))
+    case = make_case(technician=people.technician, status="sent")
+    make_prediction(case)
+    log_in(page, live_server.url, people.technician)
+    page.goto(f"{live_server.url}/labtech/")
+    choose(page, *study(tmp_path))
+    expect(page.get_by_text("3 images received")).to_be_visible()
+    open_case(page, live_server, case)
+    expect(page.locator("ct-viewer[data-ready]")).to_be_visible(timeout=20_000)
+    assert broken == []

@@ -1,0 +1,63 @@
+// Draws a slice without WebGL. Also what is on screen in the first moments, while the WebGL part still loads.
+
+export class CanvasScreen {
+  name = "canvas";
+  canMeasure = false;
+  #canvas = document.createElement("canvas");
+  #picture = document.createElement("canvas");
+  #drawn = {};
+
+  constructor(port) {
+    this.#canvas.className = "ctv-canvas";
+    port.prepend(this.#canvas);
+  }
+
+  /** Shows int16 HU of `instance` as `view` asks, placed by `place`. */
+  draw(instance, hu, view, place) {
+    this.#window(instance, hu, view);
+    const dpr = window.devicePixelRatio || 1;
+    const width = Math.round(place.width * dpr);
+    const height = Math.round(place.height * dpr);
+    if (this.#canvas.width !== width || this.#canvas.height !== height) Object.assign(this.#canvas, { width, height });
+    const context = this.#canvas.getContext("2d", { alpha: false });
+    context.setTransform(1, 0, 0, 1, 0, 0);
+    context.fillStyle = "#000";
+    context.fillRect(0, 0, width, height);
+    const { column, row, origin } = place;
+    context.setTransform(
+      column[0] * dpr, column[1] * dpr, row[0] * dpr, row[1] * dpr, origin[0] * dpr, origin[1] * dpr,
+    );
+    context.imageSmoothingQuality = "high";
+    context.drawImage(this.#picture, -0.5, -0.5);
+  }
+
+  #window(instance, hu, view) {
+    const wanted = { hu, center: view.center, width: view.width, invert: view.invert };
+    if (Object.keys(wanted).every((key) => wanted[key] === this.#drawn[key])) return;
+    this.#drawn = wanted;
+    Object.assign(this.#picture, { width: instance.columns, height: instance.rows });
+    const context = this.#picture.getContext("2d", { alpha: false });
+    const image = context.createImageData(instance.columns, instance.rows);
+    const table = greyTable(view);
+    const pixels = new Uint32Array(image.data.buffer);
+    for (let i = 0; i < pixels.length; i++) pixels[i] = table[hu[i] + 32768];
+    context.putImageData(image, 0, 0);
+  }
+
+  remove() {
+    this.#canvas.remove();
+  }
+}
+
+/** Opaque grey for every int16 value (PS3.3 C.11.2.1.2.1, linear). */
+function greyTable({ center, width, invert }) {
+  const table = new Uint32Array(65536);
+  const low = center - 0.5 - (width - 1) / 2;
+  const span = Math.max(width - 1, 1);
+  for (let hu = -32768; hu < 32768; hu++) {
+    const grey = Math.round(Math.min(Math.max((hu - low) / span, 0), 1) * 255);
+    const shown = invert ? 255 - grey : grey;
+    table[hu + 32768] = (0xff000000 | (shown << 16) | (shown << 8) | shown) >>> 0;
+  }
+  return table;
+}

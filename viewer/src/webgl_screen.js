@@ -1,0 +1,270 @@
+// Draws slices and measurements with cornerstone3D. Loaded after the first image is on screen.
+import {
+  cache, Enums, getRenderingCapabilities, imageLoader, init, metaData, RenderingEngine, utilities,
+} from "@cornerstonejs/core";
+import {
+  addTool, annotation, BidirectionalTool, EllipticalROITool, Enums as ToolEnums, init as initTools, LengthTool,
+  ProbeTool, ToolGroupManager,
+} from "@cornerstonejs/tools";
+import { columnCosines, cross, directionOnScreen, pixelAt, positionOf, rowCosines, toPixel } from "./geometry.js";
+
+const SCHEME = "hounsfield";
+const TOOLS = { length: LengthTool, bidirectional: BidirectionalTool, ellipse: EllipticalROITool, probe: ProbeTool };
+const screens = new Map(); // id -> WebGlScreen
+let started = false;
+let nextId = 1;
+
+export function webGlWorks() {
+  return Boolean(getRenderingCapabilities().webgl);
+}
+
+function start() {
+  if (started) return;
+  started = true;
+  // One context serves all viewers of a page; the default of seven costs start-up time and memory.
+  init({ rendering: { webGlContextCount: 1 } });
+  initTools();
+  Object.values(TOOLS).forEach(addTool);
+  imageLoader.registerImageLoader(SCHEME, (imageId) => ({ promise: imageOf(imageId) }));
+  metaData.addProvider((type, imageId) => describe(type, imageId), 10);
+  annotation.config.style.setDefaultToolStyles({
+    global: {
+      ...annotation.config.style.getDefaultToolStyles().global,
+      color: "rgb(122, 226, 214)", colorHighlighted: "rgb(255, 255, 255)", colorSelected: "rgb(255, 224, 130)",
+      colorLocked: "rgb(122, 226, 214)", lineWidth: "1.5", lineDash: "", shadow: true,
+      textBoxFontFamily: "Source Sans 3 Variable, system-ui, sans-serif", textBoxFontSize: "15px",
+      textBoxColor: "rgb(122, 226, 214)", textBoxColorHighlighted: "rgb(255, 255, 255)",
+      textBoxColorSelected: "rgb(255, 224, 130)", textBoxColorLocked: "rgb(122, 226, 214)",
+      textBoxLinkLineWidth: "1", textBoxLinkLineDash: "2,3",
+    },
+  });
+}
+
+function find(imageId) {
+  const [scheme, id, index] = String(imageId).split(":");
+  if (scheme !== SCHEME) return undefined;
+  const screen = screens.get(id);
+  return screen && { screen, instance: screen.slices.instances[Number(index)] };
+}
+
+async function imageOf(imageId) {
+  const { screen, instance } = find(imageId);
+  const hu = await screen.slices.load(instance.index);
+  let low = 32767;
+  let high = -32768;
+  for (const value of hu) {
+    if (value < low) low = value;
+    if (value > high) high = value;
+  }
+  const voxelManager = utilities.VoxelManager.createImageVoxelManager({
+    scalarData: hu, width: instance.columns, height: instance.rows, numberOfComponents: 1,
+  });
+  return {
+    imageId, voxelManager, getPixelData: () => hu, getCanvas: undefined, dataType: "Int16Array",
+    minPixelValue: low, maxPixelValue: high, slope: 1, intercept: 0, windowCenter: 40, windowWidth: 400,
+    voiLUTFunction: Enums.VOILUTFunctionType.LINEAR, rows: instance.rows, columns: instance.columns,
+    height: instance.rows, width: instance.columns, color: false, rgba: false, numberOfComponents: 1,
+    columnPixelSpacing: instance.columnSpacing, rowPixelSpacing: instance.rowSpacing, invert: false,
+    photometricInterpretation: "MONOCHROME2", sizeInBytes: hu.byteLength,
+  };
+}
+
+function describe(type, imageId) {
+  const found = find(imageId);
+  if (!found) return undefined;
+  const { screen, instance } = found;
+  switch (type) {
+    case "imagePlaneModule":
+      return {
+        frameOfReferenceUID: screen.id, rows: instance.rows, columns: instance.columns,
+        imageOrientationPatient: instance.orientation, imagePositionPatient: instance.position,
+        rowCosines: rowCosines(instance), columnCosines: columnCosines(instance),
+        pixelSpacing: [instance.rowSpacing, instance.columnSpacing],
+        rowPixelSpacing: instance.rowSpacing, columnPixelSpacing: instance.columnSpacing,
+        sliceLocation: instance.index, sliceThickness: 1, usingDefaultValues: !instance.calibrated,
+      };
+    case "imagePixelModule":
+      return {
+        bitsAllocated: 16, bitsStored: 16, highBit: 15, pixelRepresentation: 1, samplesPerPixel: 1,
+        photometricInterpretation: "MONOCHROME2", rows: instance.rows, columns: instance.columns,
+      };
+    case "generalSeriesModule":
+      return { modality: "CT", seriesInstanceUID: screen.id };
+    case "modalityLutModule":
+      return { rescaleSlope: 1, rescaleIntercept: 0, rescaleType: "HU" };
+    default:
+      return undefined;
+  }
+}
+
+const whole = (value) => String(Math.round(value)).replace("-", "−");
+const fine = (value) => value.toFixed(1).replace("-", "−");
+
+/** What stands beside a measurement. `length` is "mm", or "px" where the file names no spacing. */
+function textLines(unit) {
+  const first = (data) => Object.values(data.cachedStats).find((stats) => stats);
+  return {
+    length: (data) => [`${fine(first(data)?.length ?? 0)} ${unit}`],
+    bidirectional: (data) => [`${fine(first(data)?.length ?? 0)} × ${fine(first(data)?.width ?? 0)} ${unit}`],
+    ellipse: (data) => {
+      const stats = first(data);
+      if (!stats || stats.mean === undefined || stats.mean === null) return ["outside the image"];
+      return [`mean ${fine(stats.mean)} HU, SD ${fine(stats.stdDev)}`, `${whole(stats.min)} to ${whole(stats.max)} HU`, `${whole(stats.area)} ${unit}²`];
+    },
+  };
+}
+
+export class WebGlScreen {
+  name = "webgl";
+  canMeasure = true;
+  #element = document.createElement("div");
+  #engine;
+  #viewport;
+  #group;
+  #shown = -1;
+  #wanted = null;
+  #busy = false;
+  #size = "";
+
+  constructor(port, slices, onMeasured) {
+    start();
+    this.id = String(nextId++);
+    this.slices = slices;
+    screens.set(this.id, this);
+    this.#element.className = "ctv-webgl";
+    port.prepend(this.#element);
+    this.#engine = new RenderingEngine(`engine-${this.id}`);
+    this.#engine.enableElement({
+      viewportId: this.#viewportId, type: Enums.ViewportType.STACK, element: this.#element,
+      defaultOptions: { background: [0, 0, 0] },
+    });
+    this.#viewport = this.#engine.getViewport(this.#viewportId);
+    this.#group = this.#measuringTools();
+    this.#element.addEventListener(ToolEnums.Events.ANNOTATION_COMPLETED, onMeasured);
+    slices.addEventListener("evicted", (event) => this.#forget(event.detail.index));
+  }
+
+  get #viewportId() {
+    return `viewport-${this.id}`;
+  }
+
+  #imageId(index) {
+    return `${SCHEME}:${this.id}:${index}`;
+  }
+
+  async open(index) {
+    await this.#viewport.setStack(this.slices.instances.map((one) => this.#imageId(one.index)), index);
+    this.#viewport.setProperties({ interpolationType: Enums.InterpolationType.LINEAR });
+    this.#shown = index;
+  }
+
+  #measuringTools() {
+    const group = ToolGroupManager.createToolGroup(`tools-${this.id}`);
+    const unit = this.slices.instances.every((one) => one.calibrated) ? "mm" : "px";
+    const lines = { ...textLines(unit), probe: (data) => this.#probeLines(data) };
+    for (const [name, tool] of Object.entries(TOOLS)) {
+      group.addTool(tool.toolName, { getTextLines: lines[name], shadow: true, preventHandleOutsideImage: true });
+      group.setToolEnabled(tool.toolName);
+    }
+    group.addViewport(this.#viewportId, this.#engine.id);
+    return group;
+  }
+
+  /** The stored value of the pixel that was clicked, and where it lies; nothing is interpolated. */
+  #probeLines(data) {
+    const instance = this.slices.instances[this.#shown];
+    const { row, column } = pixelAt(instance, data.handles.points[0]);
+    const inside = row >= 0 && column >= 0 && row < instance.rows && column < instance.columns;
+    const hu = inside ? this.slices.get(instance.index)?.[row * instance.columns + column] : undefined;
+    if (hu === undefined) return ["outside the image"];
+    const place = instance.placed ? `${positionOf(instance, row, column).map(fine).join(", ")} mm` : "position unknown";
+    return [`${whole(hu)} HU`, place, `row ${row}, column ${column}`];
+  }
+
+  /** Makes a measuring tool take the left button ("" for none; what was measured stays visible). */
+  use(name) {
+    for (const [key, tool] of Object.entries(TOOLS)) {
+      if (key === name) {
+        this.#group.setToolActive(tool.toolName, {
+          bindings: [{ mouseButton: ToolEnums.MouseBindings.Primary }, { numTouchPoints: 1 }],
+        });
+      } else if (name) this.#group.setToolPassive(tool.toolName);
+      else this.#group.setToolEnabled(tool.toolName);
+    }
+  }
+
+  removeMeasurements(onlySelected) {
+    const mine = annotation.state.getAllAnnotations().filter((one) => one.metadata.FrameOfReferenceUID === this.id);
+    const selected = new Set(annotation.selection.getAnnotationsSelected());
+    mine
+      .filter((one) => !onlySelected || selected.has(one.annotationUID))
+      .forEach((one) => annotation.state.removeAnnotation(one.annotationUID));
+    this.#engine.render();
+    return mine.length;
+  }
+
+  draw(instance, hu, view, place) {
+    this.#wanted = { instance, view: { ...view }, place };
+    if (!this.#busy) this.#work();
+  }
+
+  async #work() {
+    this.#busy = true;
+    try {
+      while (this.#wanted) {
+        const { instance, view, place } = this.#wanted;
+        this.#wanted = null;
+        if (instance.index !== this.#shown) {
+          await this.#viewport.setImageIdIndex(instance.index);
+          this.#shown = instance.index;
+        }
+        if (this.#wanted) continue;
+        this.#resize(place);
+        this.#paint(instance, view, place);
+      }
+    } finally {
+      this.#busy = false;
+    }
+  }
+
+  #resize(place) {
+    const size = `${place.width}x${place.height}x${window.devicePixelRatio}`;
+    if (size === this.#size) return;
+    if (this.#size) this.#engine.resize(true, true);
+    this.#size = size;
+  }
+
+  #paint(instance, view, place) {
+    const lower = view.center - 0.5 - (view.width - 1) / 2;
+    this.#viewport.setProperties({ voiRange: { lower, upper: lower + Math.max(view.width - 1, 1) }, invert: view.invert });
+    this.#viewport.setCamera(cameraFor(instance, place, this.#viewport.getCamera()));
+    this.#viewport.render();
+  }
+
+  #forget(index) {
+    const imageId = this.#imageId(index);
+    if (cache.getImageLoadObject(imageId)) cache.removeImageLoadObject(imageId, { force: true });
+  }
+
+  remove() {
+    ToolGroupManager.destroyToolGroup(`tools-${this.id}`);
+    this.removeMeasurements(false);
+    this.slices.instances.forEach((one) => this.#forget(one.index));
+    this.#engine.destroy();
+    this.#element.remove();
+    screens.delete(this.id);
+  }
+}
+
+/** The camera that shows the slice exactly as `place` says; a flip is a look from the other side. */
+function cameraFor(instance, place, present) {
+  const middle = toPixel(place, place.width / 2, place.height / 2);
+  const focalPoint = positionOf(instance, middle.row, middle.column);
+  const viewUp = directionOnScreen(instance, place, 0, -1);
+  const right = directionOnScreen(instance, place, 1, 0);
+  const viewPlaneNormal = cross(right, viewUp);
+  const back = Math.hypot(...present.position.map((value, i) => value - present.focalPoint[i])) || 1000;
+  const position = focalPoint.map((value, i) => value + viewPlaneNormal[i] * back);
+  return { focalPoint, position, viewUp, viewPlaneNormal, parallelScale: place.height / 2 / place.scale };
+}
+
