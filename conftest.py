@@ -9,7 +9,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from django.conf import settings
 from playwright.sync_api import Browser, Page, sync_playwright
+from redis import Redis
 
 from tests.system import System, empty_broker
 
@@ -22,6 +24,14 @@ _CHROMIUM_ARGUMENTS = [
     "--use-angle=swiftshader",
     "--enable-unsafe-swiftshader",
 ]
+
+
+@pytest.fixture(autouse=True)
+def _no_attempts_counted() -> None:
+    """Forget the attempts and requests that earlier tests made: they all share one address."""
+    with Redis.from_url(settings.CACHES["default"]["LOCATION"]) as server:
+        for key in server.scan_iter(f"{settings.CACHES['default']['KEY_PREFIX']}:*"):
+            server.delete(key)
 
 
 @pytest.fixture(scope="session")

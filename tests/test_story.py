@@ -2,16 +2,25 @@
 
 A technician uploads and sends; the worker predicts; a doctor disagrees and signs; an admin
 accepts the correction, trains, and activates. On a real slice where CT_DATA_DIR is set, else on
-the phantom. Once more with the workers killed in the middle.
+the phantom. Once more with each worker killed in the middle of its work.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from django.core.management import call_command
+from django.db import connection, transaction
 from playwright.sync_api import Browser, Page, expect
 
-from apps.classifier.models import ModelVersion, TrainingExample, TrainingRun
+from apps.classifier.models import (
+    Finding,
+    ModelVersion,
+    Prediction,
+    TrainingExample,
+    TrainingRun,
+)
 from apps.imaging.phantom import Nodule, PhantomSpec, chest_phantom, write_series
 from tests.people import People, log_in
 from tests.system import System, eventually
@@ -36,18 +45,34 @@ def test_from_upload_to_a_better_model(
 ) -> None:
     call_command("load_models", verbosity=0)
     call_command("make_phantom_base", verbosity=0)
+    technician = log_in(browser, running_system.base_url, people.technician.email)
     if killed:
-        running_system.kill("worker-inference")
-    _upload_adjust_and_send(
-        log_in(browser, running_system.base_url, people.technician.email), chest_file
-    )
-    if killed:
+        with _findings_cannot_be_stored():
+            _upload_adjust_and_send(technician, chest_file)
+            _kill_while_it_predicts(running_system)
         running_system.restart("worker-inference")
+    else:
+        _upload_adjust_and_send(technician, chest_file)
     _read_disagree_and_sign(log_in(browser, running_system.base_url, people.owner.email))
     admin = log_in(browser, running_system.base_url, people.admin.email)
     _accept_every_correction(admin, running_system)
     run = _train_until_the_gate_permits(admin, running_system, killed)
     _activate(admin, running_system, run.candidate)
+
+
+@contextmanager
+def _findings_cannot_be_stored() -> Iterator[None]:
+    """Keep a prediction from ending, so that its worker is surely in the middle of it."""
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(f"LOCK TABLE {Finding._meta.db_table} IN SHARE MODE")
+        yield
+
+
+def _kill_while_it_predicts(system: System) -> None:
+    running = Prediction.objects.filter(status=Prediction.Status.RUNNING)
+    eventually(running.exists, what="the prediction to run")
+    system.kill("worker-inference")
+    assert running.exists()
 
 
 def _upload_adjust_and_send(page: Page, chest_file: Path) -> None:

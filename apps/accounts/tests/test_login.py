@@ -5,7 +5,6 @@ import re
 import pytest
 from allauth.account.models import EmailAddress
 from django.core import mail
-from django.core.cache import cache
 from django.db import IntegrityError
 from django.test import Client
 from django.urls import reverse
@@ -18,11 +17,6 @@ from tests.people import People, logged_in
 
 pytestmark = pytest.mark.django_db
 NEW_PASSWORD = "another long phrase"
-
-
-@pytest.fixture(autouse=True)
-def _no_attempts_counted() -> None:
-    cache.clear()
 
 
 def log_in(client: Client, email: str, password: str = PASSWORD, **extra):
