@@ -7,6 +7,7 @@ PATH=$PATH:/usr/sbin:/sbin
 declare -A package=(
   [python3.11]=python3.11 [ensurepip]=python3.11-venv [libgl]=libgl1 [libglib]=libglib2.0-0
   [postgres]=postgresql [chromium]=chromium [kubectl]=kubernetes-client
+  [dciodvfy]=dicom3tools [pdftoppm]=poppler-utils
 )
 
 is_there() {
@@ -22,7 +23,7 @@ is_there() {
 
 case ${1:?run, test or k8s} in
   run) needed=(python3.11 ensurepip libgl libglib) ;;
-  test) needed=(libgl libglib postgres chromium kubectl) ;;
+  test) needed=(libgl libglib postgres chromium kubectl dciodvfy pdftoppm) ;;
   k8s) needed=(kubectl) ;;
 esac
 
