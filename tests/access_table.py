@@ -78,6 +78,9 @@ PREPARE = ByCase(YES, NO, NO, NO, NO, NO)
 KEEP_VIEW = ByCase(YES, YES, HIDDEN, YES, NO, NO)
 RETRY = ByCase(YES, YES, HIDDEN, NO, HIDDEN, YES)
 OVERRIDE = ByCase(YES, YES, HIDDEN, NO, NO, NO)
+MEASURE = ByCase(YES, YES, HIDDEN, NO, NO, NO)
+# The doctor is its author; for everybody else it does not exist.
+OWN_MEASUREMENT = ByCase(HIDDEN, YES, HIDDEN, HIDDEN, NO, NO)
 
 EVERYBODY = ByRole(YES, YES, YES)
 TECHNICIANS = ByRole(YES, NO, NO)
@@ -87,6 +90,7 @@ ADMINS_BUT_NO_SUCH_ROW = ByRole(NO, NO, HIDDEN)
 READERS_AND_ADMINS = ByRole(NO, YES, YES)
 
 CASE, SERIES, INSTANCE, PREDICTION = "case", "series", "instance", "prediction"
+MEASUREMENT, FINDING = "measurement", "finding"
 API = "api/v1/"
 
 # (method, address, what the id names or "", answers)
@@ -141,6 +145,10 @@ TABLE = [
     ("GET", API + "series/<uuid:public_id>/manifest/", SERIES, LOOK),
     ("GET", API + "series/<uuid:public_id>/presentation/", SERIES, LOOK),
     ("PUT", API + "series/<uuid:public_id>/presentation/", SERIES, KEEP_VIEW),
+    ("GET", API + "series/<uuid:public_id>/measurements/", SERIES, LOOK),
+    ("POST", API + "series/<uuid:public_id>/measurements/", SERIES, MEASURE),
+    ("PUT", API + "measurements/<uuid:public_id>/", MEASUREMENT, OWN_MEASUREMENT),
+    ("DELETE", API + "measurements/<uuid:public_id>/", MEASUREMENT, OWN_MEASUREMENT),
     ("GET", API + "series/<uuid:public_id>/thumbnail.png", SERIES, LOOK),
     ("GET", API + "instances/<uuid:public_id>/hu/", INSTANCE, LOOK),
     ("GET", API + "instances/<uuid:public_id>/image.png", INSTANCE, LOOK),
@@ -154,6 +162,7 @@ TABLE = [
     ("GET", API + "worklist/", "", DOCTORS),
     ("GET", API + "cases/<uuid:public_id>/predictions/", CASE, LOOK_AS_READER),
     ("GET", API + "cases/<uuid:public_id>/findings/", CASE, LOOK_AS_READER),
+    ("GET", API + "findings/<uuid:public_id>/heatmap/", FINDING, LOOK_AS_READER),
     ("GET", API + "cases/<uuid:public_id>/verdicts/", CASE, LOOK_AS_READER),
     ("POST", API + "cases/<uuid:public_id>/verdicts/", CASE, READ),
     ("POST", API + "cases/<uuid:public_id>/claim/", CASE, READ),

@@ -13,16 +13,19 @@ from django.test import Client
 from django.urls import URLResolver, get_resolver
 from django.utils import timezone
 
+from apps.accounts.models import User
 from apps.accounts.tests.factories import PASSWORD, request_of
 from apps.cases.models import AccessGrant, Case
 from apps.cases.services import break_glass
-from apps.cases.tests.factories import make_case
-from apps.classifier.tests.factories import make_prediction
+from apps.cases.tests.factories import make_case, make_measurement
+from apps.classifier.tests.factories import make_heatmap, make_prediction
 from tests.access_table import (
     CASE,
     COLUMNS,
+    FINDING,
     HIDDEN,
     INSTANCE,
+    MEASUREMENT,
     NO,
     OPEN_TO_ANYBODY,
     PREDICTION,
@@ -154,17 +157,24 @@ def cases(people: People) -> dict[str, Case]:
     return found
 
 
-def key_of(case: Case, kind: str) -> object:
+def key_of(case: Case, kind: str, doctor: User) -> object:
+    """The id of something of the case; the measurement is this doctor's."""
     series = case.study.series.get()
+    if kind == MEASUREMENT:
+        return make_measurement(series.instances.get(), doctor).public_id
+    if kind == FINDING:
+        prediction = make_prediction(case, override=True, findings=[{}])
+        return make_heatmap(prediction.findings.get()).finding.public_id
     if kind == PREDICTION:
         return make_prediction(case, status="refused", code="not_chest").public_id
     return {CASE: case, SERIES: series, INSTANCE: series.instances.get()}[kind].public_id
 
 
 def test_each_case_is_open_to_those_whom_the_table_names(people: People, cases: dict[str, Case]):
+    doctors = {"sent_to_group": people.teammate, "pool": people.colleague}
     keys = {
-        (kind, name): key_of(case, kind)
-        for kind in (CASE, SERIES, INSTANCE, PREDICTION)
+        (kind, name): key_of(case, kind, doctors.get(name, people.owner))
+        for kind in (CASE, SERIES, INSTANCE, PREDICTION, MEASUREMENT, FINDING)
         for name, case in cases.items()
     }
     clients = {person: logged_in(getattr(people, person)) for person, _ in COLUMNS.values()}

@@ -20,6 +20,7 @@ class Permission(StrEnum):
     SEND_CASE = "send_case"
     VIEW_CASE = "view_case"
     SAVE_PRESENTATION = "save_presentation"
+    MEASURE = "measure"
     OVERRIDE_GATE = "override_gate"
     RETRY_PREDICTION = "retry_prediction"
     READ_CASE = "read_case"
@@ -38,6 +39,7 @@ ROLE_PERMISSIONS: dict[str, frozenset[Permission]] = {
             Permission.SEND_CASE,
             Permission.VIEW_CASE,
             Permission.SAVE_PRESENTATION,
+            Permission.MEASURE,
             Permission.OVERRIDE_GATE,
             Permission.RETRY_PREDICTION,
         }
@@ -46,6 +48,7 @@ ROLE_PERMISSIONS: dict[str, frozenset[Permission]] = {
         {
             Permission.VIEW_CASE,
             Permission.SAVE_PRESENTATION,
+            Permission.MEASURE,
             Permission.OVERRIDE_GATE,
             Permission.RETRY_PREDICTION,
             Permission.READ_CASE,

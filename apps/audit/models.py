@@ -52,6 +52,7 @@ class AuditEvent(AppendOnlyModel):
         UPLOAD_REFUSED = "upload_refused", "upload refused"
         VIEWED = "viewed", "viewed"
         PRESENTATION_SAVED = "presentation_saved", "saved the view"
+        MEASURED = "measured", "measured"
         SENT = "sent", "sent"
         CLAIMED = "claimed", "claimed"
         RELEASED = "released", "released"

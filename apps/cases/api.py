@@ -26,7 +26,7 @@ from apps.audit.models import AuditEvent
 from apps.audit.services import record
 from apps.cases import storage
 from apps.cases.models import Case, CaseEvent, Instance, Series
-from apps.cases.pictures import hu_of, is_volume, ordered_instances
+from apps.cases.pictures import hu_of, ordered_instances, why_no_volume
 from apps.cases.search import matching
 from apps.cases.serializers import (
     AttributesSerializer,
@@ -131,6 +131,7 @@ def _manifest(series: Series, user: Any) -> dict:
     for one in instances:
         one.hu_url = reverse("instance_hu", args=[one.public_id])
         one.image_url = reverse("instance_image", args=[one.public_id])
+    no_volume = why_no_volume(instances)
     return {
         "public_id": series.public_id,
         "case": series.study.case.public_id,
@@ -138,10 +139,13 @@ def _manifest(series: Series, user: Any) -> dict:
         "study": series.study,
         "series": series,
         "slice_spacing": slice_spacing(instances),
-        "regular": is_volume(instances),
+        "regular": not no_volume,
+        "why_not_regular": no_volume,
         "lossy": any(one.lossy for one in instances),
         "presentation": presentation_data(series, instances, presentation_for(series, user)),
         "presentation_url": reverse("series_presentation", args=[series.public_id]),
+        "measurements_url": reverse("series_measurements", args=[series.public_id]),
+        "may_measure": Case.objects.workable_by(user).filter(pk=series.study.case.pk).exists(),
         "instances": instances,
     }
 

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from apps.cases import api
+from apps.cases import api, measurement_api
 
 urlpatterns = [
     path("cases/", api.CaseListView.as_view(), name="case_list"),
@@ -13,6 +13,16 @@ urlpatterns = [
         "series/<uuid:public_id>/presentation/",
         api.PresentationView.as_view(),
         name="series_presentation",
+    ),
+    path(
+        "series/<uuid:public_id>/measurements/",
+        measurement_api.SeriesMeasurementsView.as_view(),
+        name="series_measurements",
+    ),
+    path(
+        "measurements/<uuid:public_id>/",
+        measurement_api.MeasurementView.as_view(),
+        name="measurement",
     ),
     path(
         "series/<uuid:public_id>/thumbnail.png",

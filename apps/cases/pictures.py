@@ -6,10 +6,11 @@ import numpy as np
 
 from apps.cases import storage
 from apps.cases.models import Instance, Series
-from apps.imaging.geometry import is_regular, order_slices
+from apps.imaging.geometry import is_regular, order_slices, position_along, slice_normal
 from apps.imaging.pixels import hounsfield
 
 SOFT_TISSUE_WINDOW = (40.0, 400.0)
+MIN_SLICES_OF_A_VOLUME = 3
 _AGE = re.compile(r"0*([0-9]+)([DWMY])")
 _AGE_WORDS = {"D": "days", "W": "weeks", "M": "months", "Y": ""}
 
@@ -44,10 +45,32 @@ def orientations(instances: list[Instance]) -> int:
     return len(seen)
 
 
-def is_volume(instances: list[Instance]) -> bool:
-    """Whether the slices stack to a regular volume: parallel, of one size, equally far apart."""
-    shapes = {(i.rows, i.columns, tuple(i.pixel_spacing or ())) for i in instances}
-    return len(shapes) == 1 and orientations(instances) == 1 and is_regular(instances)
+def why_no_volume(instances: list[Instance]) -> str:
+    """Why the ordered slices cannot be cut along other planes, in plain words; "" if they can."""
+    if len(instances) < MIN_SLICES_OF_A_VOLUME:
+        return "There are too few slices for other planes."
+    if any(not i.image_position_patient or not i.image_orientation_patient for i in instances):
+        return "The files do not say where the slices lie."
+    if not all(i.pixel_spacing for i in instances):
+        return "The files name no pixel spacing."
+    if orientations(instances) > 1:
+        return "The slices look in different directions; perhaps a localizer is among them."
+    if len({(i.rows, i.columns, tuple(i.pixel_spacing)) for i in instances}) > 1:
+        return "The slices differ in size or in pixel spacing."
+    if not is_regular(instances):
+        return "The slices are not equally far apart: one may be missing or doubled."
+    if _is_sheared(instances):
+        return "The gantry was tilted, so other planes would be sheared."
+    return ""
+
+
+def _is_sheared(instances: list[Instance], tolerance: float = 0.02) -> bool:
+    """Whether the slices are shifted against each other, as a tilted gantry does it."""
+    first, last = instances[0], instances[-1]
+    way = np.subtract(last.image_position_patient, first.image_position_patient)
+    along = position_along(slice_normal(first.image_orientation_patient), way)
+    aside = np.sqrt(max(float(way @ way) - along**2, 0.0))
+    return bool(aside > tolerance * abs(along))
 
 
 def text_of_age(age: str) -> str:

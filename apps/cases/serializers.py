@@ -128,9 +128,12 @@ class ManifestSerializer(serializers.Serializer):
     series = SeriesFactsSerializer()
     slice_spacing = serializers.FloatField(allow_null=True, help_text="Median, mm.")
     regular = serializers.BooleanField(help_text="All slices parallel, alike and equally apart.")
+    why_not_regular = serializers.CharField(help_text="In plain words; empty when regular.")
     lossy = serializers.BooleanField()
     presentation = PresentationSerializer()
     presentation_url = serializers.CharField()
+    measurements_url = serializers.CharField()
+    may_measure = serializers.BooleanField(help_text="False where this user may only look.")
     instances = ManifestInstanceSerializer(many=True)
 
 

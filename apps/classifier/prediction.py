@@ -3,7 +3,7 @@
 import logging
 import os
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 import cv2
 import numpy as np
@@ -13,8 +13,10 @@ from django.utils import timezone
 
 from apps.cases import storage
 from apps.cases.models import Instance
+from apps.classifier.cnn.heatmap import Heatmap
 from apps.classifier.cnn.runtime import WeightsMismatch
 from apps.classifier.cnn.series import Models, SeriesAnalysis, SliceInput, analyse_series
+from apps.classifier.heatmaps import heatmaps_of, store_heatmaps
 from apps.classifier.lease import LeaseLost, claim, heartbeat, held
 from apps.classifier.model_files import network
 from apps.classifier.models import Finding, ModelVersion, Prediction
@@ -44,8 +46,8 @@ def run_prediction(pk: int) -> None:
     prediction = Prediction.objects.get(pk=pk)
     with heartbeat(Prediction, pk, token) as lost:
         try:
-            analysis = _analyse(prediction, token, lost.is_set)
-            _store(prediction, token, analysis)
+            analysis, heatmaps = _analyse(prediction, token, lost.is_set)
+            _store(prediction, token, analysis, heatmaps)
         except LeaseLost:
             log.warning("prediction %s: lease lost, stopped", pk)
         except DatabaseError:
@@ -55,14 +57,18 @@ def run_prediction(pk: int) -> None:
             _fail(pk, token, error)
 
 
-def _analyse(prediction: Prediction, token: int, is_lost: Callable[[], bool]) -> SeriesAnalysis:
+def _analyse(
+    prediction: Prediction, token: int, is_lost: Callable[[], bool]
+) -> tuple[SeriesAnalysis, list[Heatmap]]:
     slices = [_slice(instance) for instance in _instances(prediction)]
-    return analyse_series(
+    models = models_from(prediction.model_versions.all())
+    analysis = analyse_series(
         slices,
-        models_from(prediction.model_versions.all()),
+        models,
         override_gate=prediction.override,
         on_progress=_reporter(prediction.pk, token, is_lost),
     )
+    return analysis, heatmaps_of(slices, analysis.findings, models.malignancy)
 
 
 def _instances(prediction: Prediction) -> list[Instance]:
@@ -110,7 +116,9 @@ def _reporter(pk: int, token: int, is_lost: Callable[[], bool]) -> Callable[[flo
 
 
 @transaction.atomic
-def _store(prediction: Prediction, token: int, analysis: SeriesAnalysis) -> None:
+def _store(
+    prediction: Prediction, token: int, analysis: SeriesAnalysis, heatmaps: Sequence[Heatmap]
+) -> None:
     refused = analysis.refused
     stored = held(Prediction, prediction.pk, token).update(
         status=Status.REFUSED if refused else Status.DONE,
@@ -126,12 +134,12 @@ def _store(prediction: Prediction, token: int, analysis: SeriesAnalysis) -> None
     )
     if not stored:
         raise LeaseLost
-    _store_findings(prediction, analysis)
+    store_heatmaps(_store_findings(prediction, analysis), heatmaps)
 
 
-def _store_findings(prediction: Prediction, analysis: SeriesAnalysis) -> None:
+def _store_findings(prediction: Prediction, analysis: SeriesAnalysis) -> list[Finding]:
     instances = {i.sop_instance_uid: i for i in prediction.series.instances.all()}
-    Finding.objects.bulk_create(
+    return Finding.objects.bulk_create(
         Finding(
             case_id=prediction.case_id,
             prediction=prediction,

@@ -15,6 +15,7 @@ from rest_framework.views import APIView
 from apps.accounts.permissions import Permission
 from apps.audit.models import AuditEvent
 from apps.audit.services import record
+from apps.cases.api import FOREVER
 from apps.cases.models import Case, Instance, Verdict
 from apps.cases.services import (
     CaseConflict,
@@ -25,7 +26,7 @@ from apps.cases.services import (
     take_over_case,
 )
 from apps.classifier.learning import NotUsable
-from apps.classifier.models import Prediction
+from apps.classifier.models import FindingHeatmap, Prediction
 from apps.classifier.services import override_gate, predictions_of, retry_prediction
 from apps.doctor import serializers
 from apps.doctor.access import look_up, looks_only
@@ -129,6 +130,25 @@ class FindingsView(GenericAPIView):
         page = self.paginate_queryset(findings.order_by("number", "pk"))
         shown = [finding_data(finding) for finding in page]
         return self.get_paginated_response(self.get_serializer(shown, many=True).data)
+
+
+class HeatmapView(APIView):
+    """Where a finding's suspicion comes from. Opening the case was audited; this is part of it."""
+
+    permission = LOOK
+
+    @extend_schema(responses=serializers.HeatmapSerializer, operation_id="finding_heatmap")
+    def get(self, request: Request, public_id: UUID) -> Response:
+        heatmaps = FindingHeatmap.objects.filter(
+            finding__case__in=Case.objects.visible_to(request.user),
+            finding__prediction__shadow=False,
+        )
+        heatmap = get_object_or_404(
+            heatmaps.select_related("finding__instance"), finding__public_id=public_id
+        )
+        answer = Response(serializers.HeatmapSerializer(heatmap).data)
+        answer["Cache-Control"] = FOREVER
+        return answer
 
 
 class VerdictsView(ListAPIView):

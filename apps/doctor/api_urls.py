@@ -12,6 +12,11 @@ urlpatterns = [
         name="case_predictions",
     ),
     path("cases/<uuid:public_id>/findings/", api.FindingsView.as_view(), name="case_findings"),
+    path(
+        "findings/<uuid:public_id>/heatmap/",
+        api.HeatmapView.as_view(),
+        name="finding_heatmap",
+    ),
     path("cases/<uuid:public_id>/verdicts/", api.VerdictsView.as_view(), name="case_verdicts"),
     path("cases/<uuid:public_id>/claim/", api.ClaimView.as_view(), name="case_claim"),
     path("cases/<uuid:public_id>/release/", api.ReleaseView.as_view(), name="case_release"),

@@ -145,6 +145,9 @@ def finding_data(finding: Finding) -> dict[str, Any]:
         "disagrees": {label: disagrees(finding, label) for label in Label.values},
         "label": said.label if said else "",
         "said_by": str(said.verdict.doctor) if said else "",
+        "heatmap_url": (
+            reverse("finding_heatmap", args=[finding.public_id]) if finding.has_heatmap else ""
+        ),
     }
 
 

@@ -1,12 +1,13 @@
 """What the doctor's API takes and gives."""
 
+from base64 import b64encode
 from typing import Any
 
 from rest_framework import serializers
 
 from apps.cases.models import Case, Instance, Verdict
 from apps.cases.serializers import CaseSerializer, FiniteFloatField
-from apps.classifier.models import FindingVerdict, Prediction
+from apps.classifier.models import FindingHeatmap, FindingVerdict, Prediction
 from apps.doctor.answers import operating_point
 from apps.doctor.services import FindingAnswer, MissedNodule, VerdictAnswer, findings_of
 
@@ -236,6 +237,26 @@ class FindingSerializer(serializers.Serializer):
     operating_point = serializers.FloatField(allow_null=True)
     label = serializers.CharField()
     said_by = serializers.CharField()
+    heatmap_url = serializers.CharField(help_text="Empty where none was made.")
+
+
+class HeatmapSerializer(serializers.Serializer):
+    """Where on the slice a finding's suspicion comes from, as a square laid over it."""
+
+    finding = serializers.UUIDField(source="finding.public_id")
+    instance_id = serializers.UUIDField(source="finding.instance.public_id")
+    method = serializers.CharField()
+    top = serializers.FloatField(help_text="Pixel row of the upper edge.")
+    left = serializers.FloatField(help_text="Pixel column of the left edge.")
+    side = serializers.FloatField(help_text="Edge in pixels of the slice.")
+    strength = serializers.FloatField(help_text="How much the answer depends on it.")
+    side_pixels = serializers.IntegerField()
+    values = serializers.SerializerMethodField(
+        help_text="side_pixels squared bytes, row by row, in base64; 255 is the most."
+    )
+
+    def get_values(self, heatmap: FindingHeatmap) -> str:
+        return b64encode(heatmap.values).decode()
 
 
 class FindingVerdictSerializer(serializers.Serializer):

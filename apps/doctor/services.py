@@ -4,13 +4,19 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from django.db import transaction
-from django.db.models import Max, Q, QuerySet
+from django.db.models import Exists, Max, OuterRef, Q, QuerySet
 from django.http import HttpRequest
 
 from apps.cases.models import Case, Instance, Verdict
 from apps.cases.services import CaseConflict, claim_case, record_verdict
 from apps.classifier.learning import NotUsable, send_for_retraining, take_back_outdated
-from apps.classifier.models import Finding, FindingVerdict, ModelVersion, TrainingExample
+from apps.classifier.models import (
+    Finding,
+    FindingHeatmap,
+    FindingVerdict,
+    ModelVersion,
+    TrainingExample,
+)
 from apps.doctor.answers import disagrees, version_of
 from apps.doctor.report import report_body
 from apps.doctor.worklist import next_unclaimed
@@ -70,6 +76,7 @@ def findings_of(case: Case) -> QuerySet[Finding]:
         case.findings.filter(Q(prediction__isnull=True) | Q(prediction__shadow=False))
         .select_related("instance__series", "prediction", "author")
         .prefetch_related("prediction__model_versions")
+        .annotate(has_heatmap=Exists(FindingHeatmap.objects.filter(finding=OuterRef("pk"))))
     )
 
 

@@ -1,4 +1,5 @@
 from apps.cases.models.imaging import Instance, Patient, Presentation, Series, Study
+from apps.cases.models.measurement import Measurement
 from apps.cases.models.reading import Reading, Report, Verdict
 from apps.cases.models.work import AccessGrant, Case, CaseEvent
 
@@ -7,6 +8,7 @@ __all__ = [
     "Case",
     "CaseEvent",
     "Instance",
+    "Measurement",
     "Patient",
     "Presentation",
     "Reading",

@@ -36,6 +36,13 @@ class CaseQuerySet(models.QuerySet):
         """A doctor's worklist: visible without break-glass."""
         return self.filter(self._for_doctor(user))
 
+    def workable_by(self, user: User) -> "CaseQuerySet":
+        """The cases to which this user may add something: visible without break-glass."""
+        visible = self.visible_to(user)
+        if user.role == Role.LABTECH:
+            return visible
+        return visible.readable_by(user) if user.role == Role.DOCTOR else self.none()
+
     @staticmethod
     def _for_doctor(user: User) -> Q:
         groups = ReadingGroup.objects.filter(members=user).values("pk")

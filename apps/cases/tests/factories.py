@@ -12,7 +12,7 @@ from apps.accounts.permissions import Role
 from apps.accounts.tests.factories import make_site, make_user, request_of
 from apps.cases import services, storage
 from apps.cases.ingest import Received, ingest_instance
-from apps.cases.models import Case
+from apps.cases.models import Case, Instance, Measurement
 from apps.imaging.phantom import (
     Phantom,
     PhantomSpec,
@@ -84,6 +84,12 @@ def make_case(
     case = received[-1].case
     move_case(case, status, technician=technician, doctor=doctor, **sending)
     return case
+
+
+def make_measurement(instance: Instance, author: User, **fields: Any) -> Measurement:
+    """A length of ten pixels in the first row."""
+    row = {"kind": "length", "points": [[0, 0], [0, 10]], "values": {"unit": "mm", "length": 7.0}}
+    return Measurement.objects.create(instance=instance, author=author, **row | fields)
 
 
 def move_case(

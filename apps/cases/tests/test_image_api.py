@@ -273,3 +273,14 @@ def test_a_slice_costs_three_questions_to_the_database(
     address = url("instance_hu", first(series))
     with django_assert_max_num_queries(3):
         client.get(address)
+
+
+def test_a_tilted_gantry_is_named_as_the_reason_why_there_are_no_other_planes(client, people):
+    series = make_case(technician=people.technician, slices=4).study.series.get()
+    for number, one in enumerate(series.instances.all()):
+        x, y, z = one.image_position_patient
+        one.image_position_patient = [x, y + 3.0 * number, z]
+        one.save()
+    manifest = client.get(url("series_manifest", series)).json()
+    assert manifest["regular"] is False
+    assert "tilted" in manifest["why_not_regular"]

@@ -112,6 +112,22 @@ class Finding(models.Model):
         return f"Finding {self.number}, {self.diameter_mm:.0f} mm"
 
 
+class FindingHeatmap(models.Model):
+    """Where in the slice a finding's suspicion comes from. Made with the prediction."""
+
+    finding = models.OneToOneField(Finding, on_delete=models.PROTECT, related_name="heatmap")
+    method = models.CharField(max_length=20, help_text="How it was made, for example occlusion.")
+    values = models.BinaryField(help_text="side_pixels squared bytes, row by row, 255 the most.")
+    side_pixels = models.PositiveSmallIntegerField()
+    top = models.FloatField(help_text="Pixel row of the upper edge on the slice.")
+    left = models.FloatField(help_text="Pixel column of the left edge on the slice.")
+    side = models.FloatField(help_text="Length of an edge in pixels of the slice.")
+    strength = models.FloatField(help_text="How much the answer depends on it; 0 is not at all.")
+
+    def __str__(self) -> str:
+        return f"{self.method} of finding {self.finding_id}"
+
+
 class FindingVerdict(AppendOnlyModel):
     """What a doctor said about one finding, as part of a verdict."""
 

@@ -13,6 +13,7 @@ from apps.accounts.tests.factories import make_user
 from apps.cases.models import Case, Instance
 from apps.classifier.models import (
     Finding,
+    FindingHeatmap,
     ModelVersion,
     Prediction,
     TrainingExample,
@@ -107,6 +108,23 @@ def make_finding(prediction: Prediction, **fields: Any) -> Finding:
     return Finding.objects.create(
         case=prediction.case, prediction=prediction, instance=instance, **row
     )
+
+
+def make_heatmap(finding: Finding, **fields: Any) -> FindingHeatmap:
+    """A heatmap of 40 pixels round the finding, strongest in its lower right quarter."""
+    values = bytes(
+        255 if row >= 32 and column >= 32 else 0 for row in range(64) for column in range(64)
+    )
+    row = {
+        "method": "occlusion",
+        "values": values,
+        "side_pixels": 64,
+        "top": finding.row - 20,
+        "left": finding.column - 20,
+        "side": 40.0,
+        "strength": 1.0,
+    }
+    return FindingHeatmap.objects.create(finding=finding, **row | fields)
 
 
 def make_training_example(
