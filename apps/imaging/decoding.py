@@ -62,6 +62,9 @@ _JPEG_FAMILY = {
     JPEGLSLossless,
     JPEGLSNearLossless,
 }
+# Coded bit for bit, so also what lies above the value; the other syntaxes code numbers.
+_MAY_HOLD_OVERLAYS = {*NATIVE, RLELossless, JPEGLossless, JPEGLosslessSV1, JPEGLSLossless}
+_WITHOUT_SIGN = {JPEGLSNearLossless, JPEGExtended12Bit}
 _START_OF_FRAME = {0xC0, 0xC1, 0xC2, 0xC3, 0xF7}
 
 
@@ -75,7 +78,7 @@ def stored_values(dataset: Dataset, *, max_pixels: int = MAX_PIXELS) -> np.ndarr
     bad_pixels, damaged.
     """
     syntax = transfer_syntax(dataset)
-    _check_description(dataset, max_pixels)
+    _check_description(dataset, syntax, max_pixels)
     try:
         if syntax in NATIVE:
             _check_native_length(dataset)
@@ -110,7 +113,7 @@ def transfer_syntax(dataset: Dataset) -> str:
     return syntax
 
 
-def _check_description(dataset: Dataset, max_pixels: int) -> None:
+def _check_description(dataset: Dataset, syntax: str, max_pixels: int) -> None:
     """The Image Pixel module (PS3.3 C.7.6.3) describes one greyscale frame of a sane size."""
     if "PixelData" not in dataset:
         raise Refusal("no_pixels", "This file holds no image, or was cut off before it.")
@@ -129,17 +132,17 @@ def _check_description(dataset: Dataset, max_pixels: int) -> None:
         dataset.get("PhotometricInterpretation", "")
     ) not in ("MONOCHROME1", "MONOCHROME2"):
         raise Refusal("bad_pixels", "This is a colour image; a CT image is greyscale.")
-    _check_bits(dataset)
+    _check_bits(dataset, syntax)
 
 
-def _check_bits(dataset: Dataset) -> None:
+def _check_bits(dataset: Dataset, syntax: str) -> None:
+    """8 or 16 bits; the value at their lower end or, as old scanners wrote it, further up."""
     allocated, used = whole(dataset, "BitsAllocated"), whole(dataset, "BitsStored")
-    high_bit = whole(dataset, "HighBit")
     if (
         allocated not in (8, 16)
         or used is None
         or not 1 <= used <= allocated
-        or high_bit not in (None, used - 1)
+        or not used - 1 <= _high_bit(dataset) < (allocated if syntax in NATIVE else used)
         or whole(dataset, "PixelRepresentation") not in (0, 1)
     ):
         raise Refusal("bad_pixels", "The image stores its pixels in a way no CT scanner does.")
@@ -189,14 +192,29 @@ def _decode(dataset: Dataset, syntax: str) -> np.ndarray:
     if syntax == JPEGExtended12Bit and dataset.BitsStored > 8:
         return _decode_extended_12_bit(dataset)
     plugin = DECODERS.get(syntax, "")
-    stored, _ = get_decoder(syntax).as_array(dataset, index=0, raw=True, decoding_plugin=plugin)
+    stored, _ = get_decoder(syntax).as_array(
+        dataset, index=0, raw=True, decoding_plugin=plugin, correct_unused_bits=False
+    )
     stored = stored.astype(stored.dtype.newbyteorder("="), copy=True)
-    unused = 8 * stored.dtype.itemsize - dataset.BitsStored
-    if syntax in NATIVE and unused:
-        # Bits above High Bit may hold anything, old overlays for one (PS3.5 8.1.1).
-        stored <<= unused
-        stored >>= unused
+    if syntax in _MAY_HOLD_OVERLAYS or (stored.dtype.kind == "i" and syntax in _WITHOUT_SIGN):
+        _keep_the_value_s_bits(dataset, stored)
     return stored
+
+
+def _keep_the_value_s_bits(dataset: Dataset, stored: np.ndarray) -> None:
+    """Bits outside Bits Stored may hold anything, old overlays for one (PS3.5 8.1.1).
+
+    Taken to the top and shifted down again, the value keeps its bits and spreads its sign.
+    """
+    bits, used = 8 * stored.dtype.itemsize, dataset.BitsStored
+    if used < bits:
+        stored <<= bits - 1 - _high_bit(dataset)
+        stored >>= bits - used
+
+
+def _high_bit(dataset: Dataset) -> int:
+    found = whole(dataset, "HighBit")
+    return dataset.BitsStored - 1 if found is None else found
 
 
 def _decode_extended_12_bit(dataset: Dataset) -> np.ndarray:

@@ -120,7 +120,7 @@ def test_a_zip_named_dcm_is_refused(tmp_path, ct_bytes):
         ({"BitsAllocated": 32}, "bad_pixels"),
         ({"BitsStored": 0}, "bad_pixels"),
         ({"BitsStored": 17}, "bad_pixels"),
-        ({"HighBit": 15}, "bad_pixels"),
+        ({"HighBit": 16}, "bad_pixels"),
         ({"PixelRepresentation": 7}, "bad_pixels"),
         ({"RescaleSlope": None}, "bad_rescale"),
         ({"RescaleSlope": "0"}, "bad_rescale"),

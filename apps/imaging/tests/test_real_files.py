@@ -6,23 +6,30 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from pydicom import dcmread
-from pydicom.encaps import encapsulate
+from pydicom import Dataset, dcmread
+from pydicom.encaps import encapsulate, get_frame
 from pydicom.uid import (
+    JPEG2000,
     DeflatedExplicitVRLittleEndian,
     ExplicitVRLittleEndian,
     ImplicitVRLittleEndian,
     JPEG2000Lossless,
+    JPEGBaseline8Bit,
     JPEGLSLossless,
     MRImageStorage,
     RLELossless,
 )
+from pydicom.uid import JPEGExtended12Bit as JPEG_12_BIT
+from pydicom.uid import JPEGLSNearLossless as JLS_LOSSY
 
+from apps.imaging.decoding import DECODERS, stored_values
 from apps.imaging.geometry import is_axial
+from apps.imaging.loading import load
 from apps.imaging.phantom import PhantomSpec, chest_phantom, head_phantom, write_series
 from apps.imaging.pixels import hounsfield
 from apps.imaging.reading import InstanceFacts, Refusal, read_instance
 from apps.imaging.tags import list_attributes
+from apps.imaging.tests.encoders import decoded_elsewhere, reencoded
 
 DATA = Path(os.environ["CT_DATA_DIR"]) if os.environ.get("CT_DATA_DIR") else None
 SOURCE = "real" if DATA else "phantom"
@@ -160,6 +167,49 @@ def test_lossy_copies_of_a_slice_stay_near_the_lossless_ones(source, one_slice_i
     inside = exact > -1000
     for path in read:
         assert np.abs(hounsfield(path) - exact)[inside].mean() < 20
+
+
+def test_the_known_lossy_copies_stay_within_their_tolerance(source, tmp_path):
+    """JPEG 2000 within 5 stored values, JPEG-LS within the NEAR that its stream declares."""
+    original, copies = known_lossy_copies(tmp_path)
+    exact = stored_values(original).astype(int)
+    for copy in copies:
+        error = np.abs(stored_values(copy) - exact).max()
+        assert 0 < error <= (near(copy) if copy.file_meta.TransferSyntaxUID == JLS_LOSSY else 5)
+
+
+def known_lossy_copies(folder: Path) -> tuple[Dataset, list[Dataset]]:
+    if DATA:
+        files = {path.name: path for path in dicom_files("transfer_syntaxes_chest_ct")}
+        copies = [path for name, path in files.items() if name[-8:-4] in ("4.91", "4.81")]
+        return load(files["CTImage.dcm"]), [load(path) for path in copies]
+    phantom = chest_phantom(PhantomSpec(slices=1, matrix=128))
+    original = dcmread(write_series(phantom, folder)[0])
+    return original, [reencoded(original, one, lossy=True) for one in (JPEG2000, JLS_LOSSY)]
+
+
+def near(dataset: Dataset) -> int:
+    """NEAR of a JPEG-LS scan header (ISO 14495-1 C.2.3), behind the list of components."""
+    frame = get_frame(dataset.PixelData, 0, number_of_frames=1)
+    start = frame.index(b"\xff\xda")
+    return frame[start + 5 + 2 * frame[start + 4]]
+
+
+@pytest.mark.parametrize("folder", ["transfer_syntaxes_chest_ct", "wg04_ct1_ct2"])
+def test_another_decoder_reads_the_same_values_from_the_compressed_files(
+    source, folder, one_slice_in_many_syntaxes
+):
+    paths = dicom_files(folder) if DATA else one_slice_in_many_syntaxes
+    datasets = [load(path) for path in paths]
+    compressed = [one for one in datasets if one.file_meta.TransferSyntaxUID in DECODERS]
+    assert compressed
+    for dataset in compressed:
+        bits = (1 << dataset.BitsStored) - 1
+        ours = (stored_values(dataset).astype(int) & bits).astype(np.uint16)
+        other = (decoded_elsewhere(dataset).astype(int) & bits).astype(np.uint16)
+        # JPEG by frequencies may round a half either way.
+        by_frequencies = dataset.file_meta.TransferSyntaxUID in (JPEGBaseline8Bit, JPEG_12_BIT)
+        assert np.abs(ours.astype(int) - other).max() <= by_frequencies
 
 
 def test_every_attribute_of_every_file_is_listed(source, chest_files, head_files):
