@@ -7,7 +7,7 @@ import { ask } from "./server.js";
 
 const byId = (id) => document.getElementById(id);
 const root = byId("case-root").dataset;
-const QUICK = 2000;
+const QUICK = 700;
 const SLOW = 8000;
 
 let state = JSON.parse(byId("case-state-data").textContent);
