@@ -1,6 +1,5 @@
 """Labelled CT slices for the chest gate, and phantoms beside them."""
 
-import csv
 import math
 from collections import Counter
 from collections.abc import Sequence
@@ -12,7 +11,7 @@ import cv2
 import numpy as np
 
 from apps.classifier.cnn.chest import SIDE, chest_patch
-from apps.classifier.cnn.datasets import DatasetError, fingerprint
+from apps.classifier.cnn.datasets import DatasetError, fingerprint, labelled_rows
 from apps.classifier.cnn.lungs import find_lungs
 from apps.classifier.cnn.samples import NO_DIAMETER, Draw, TrainingSet
 from apps.imaging.phantom import PhantomSpec, abdomen_phantom, chest_phantom, head_phantom
@@ -21,7 +20,15 @@ from apps.imaging.reading import read_instance
 from apps.imaging.refusal import Refusal
 
 HAND_LABELS = Path(__file__).parent / "chest_labels.csv"
-TARGETS = {"chest": 1.0, "edge": 0.5, "not_chest": 0.0, "1": 1.0, "0": 0.0}
+TARGETS = {
+    "chest": 1.0,
+    "edge": 0.5,
+    "not_chest": 0.0,
+    "1": 1.0,
+    "0": 0.0,
+    "true": 1.0,
+    "false": 0.0,
+}
 PHANTOM_SEEDS = range(900, 906)
 
 
@@ -45,8 +52,10 @@ def read_chest(
     with this module. Files that are no readable CT are left out and counted. Raises DatasetError.
     """
     table = labels or directory / "labels.csv"
-    with (table if table.is_file() else HAND_LABELS).open(newline="") as lines:
-        rows = list(csv.DictReader(lines))
+    rows = labelled_rows(table if table.is_file() else HAND_LABELS)
+    unknown = {row["label"] for row in rows} - set(TARGETS)
+    if unknown:
+        raise DatasetError(f"label {unknown.pop()!r} is none of {', '.join(TARGETS)}")
     read = [read_slice(directory / row["path"], row["patient_id"], row["label"]) for row in rows]
     examples = [example for example in read if example is not None]
     if not examples:

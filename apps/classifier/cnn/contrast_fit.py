@@ -13,7 +13,7 @@ import numpy as np
 
 from apps.classifier.cnn import calibration, evaluation
 from apps.classifier.cnn.contrast import ContrastCheck, contrast_features
-from apps.classifier.cnn.datasets import DatasetError, fingerprint, fold_of
+from apps.classifier.cnn.datasets import DatasetError, fingerprint, fold_of, labelled_rows
 from apps.classifier.cnn.lungs import find_lungs
 from apps.imaging.pixels import hounsfield
 from apps.imaging.reading import read_instance
@@ -22,6 +22,7 @@ from apps.imaging.refusal import Refusal
 FOLDS = 10
 RIDGE = 3.0
 ROUNDS = 60
+LABELS = {"1": 1, "contrast": 1, "true": 1, "0": 0, "no_contrast": 0, "false": 0}
 Rows = tuple[np.ndarray, np.ndarray, np.ndarray, list[str]]
 
 
@@ -42,10 +43,8 @@ def read_contrast(directory: Path) -> Rows:
 def listed_files(directory: Path) -> list[tuple[str, str, int]]:
     table = directory / "labels.csv"
     if table.is_file():
-        with table.open(newline="") as lines:
-            rows = list(csv.DictReader(lines))
-        positive = ("1", "contrast", "true")
-        return [(r["path"], r["patient_id"], int(r["label"].lower() in positive)) for r in rows]
+        rows = labelled_rows(table)
+        return [(r["path"], r["patient_id"], label_of(r["label"])) for r in rows]
     folder = directory if (directory / "patients.csv").is_file() else directory / "siim_tcga_100"
     if not (folder / "patients.csv").is_file():
         raise DatasetError(f"neither labels.csv nor patients.csv in {directory.name}")
@@ -53,6 +52,13 @@ def listed_files(directory: Path) -> list[tuple[str, str, int]]:
     with (folder / "patients.csv").open(newline="") as lines:
         rows = list(csv.DictReader(lines))
     return [(prefix + r["file"], r["PatientID"], int("CONTRAST_1" in r["file"])) for r in rows]
+
+
+def label_of(text: str) -> int:
+    """1 with contrast agent, 0 without. Raises DatasetError for any other word."""
+    if text.strip().lower() not in LABELS:
+        raise DatasetError(f"label {text!r} is none of {', '.join(LABELS)}")
+    return LABELS[text.strip().lower()]
 
 
 def features_of(path: Path) -> np.ndarray | None:
@@ -125,14 +131,26 @@ def figures(said: np.ndarray, labels: np.ndarray, patients: np.ndarray) -> dict[
     )
 
 
-def evaluate_contrast(check: ContrastCheck, directory: Path) -> dict[str, Any]:
-    """Figures of a fitted check on a directory; n_seen_in_training says how many it knows."""
-    features, labels, patients, _ = read_contrast(Path(directory))
+def evaluate_contrast(
+    check: ContrastCheck, directory: Path, out: Path | None = None
+) -> dict[str, Any]:
+    """Figures of a fitted check on a directory; n_seen_in_training says how many it knows.
+
+    `out` gets patient_id, path and probability of every slice that could be read.
+    """
+    features, labels, patients, names = read_contrast(Path(directory))
     scaled = (features - np.array(check.meta["means"])) / np.array(check.meta["scales"])
     said = calibration.sigmoid(scaled @ np.array(check.meta["weights"]) + check.meta["intercept"])
     known = set(check.meta["training"]["patient_fingerprints"])
     seen = sum(fingerprint(str(patient)) in known for patient in patients)
-    return figures(said, labels, patients) | {"n_seen_in_training": seen}
+    if out is not None:
+        with Path(out).open("w", newline="") as lines:
+            table = csv.writer(lines)
+            table.writerow(["patient_id", "path", "probability"])
+            table.writerows(zip(patients, names, [f"{p:.6f}" for p in said], strict=True))
+    unreadable = len(listed_files(Path(directory))) - len(names)
+    told = figures(said, labels, patients)
+    return {"n": told.pop("n"), "n_seen_in_training": seen} | told | {"unreadable": unreadable}
 
 
 def main() -> None:

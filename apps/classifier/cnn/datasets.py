@@ -84,13 +84,29 @@ def has_nodule_labels(directory: Path) -> bool:
     table = directory / "labels.csv"
     if not table.is_file():
         return False
-    with table.open(newline="") as lines:
+    with table.open(newline="", encoding="utf-8-sig") as lines:
         return {"patient_id", "nodule", "class"} <= set(next(csv.reader(lines), []))
+
+
+def labelled_rows(table: Path) -> list[dict[str, str]]:
+    """Rows of a table with the columns path, patient_id and label. Raises DatasetError."""
+    with table.open(newline="", encoding="utf-8-sig") as lines:
+        reader = csv.DictReader(lines)
+        rows = list(reader)
+    missing = {"path", "patient_id", "label"} - set(reader.fieldnames or [])
+    if missing:
+        raise DatasetError(f"{table.name} has no column {', '.join(sorted(missing))}")
+    if not rows:
+        raise DatasetError(f"{table.name} has no rows")
+    for row in rows:
+        if not row["patient_id"] or not row["path"]:
+            raise DatasetError(f"{table.name}: a row has no path or no patient_id")
+    return rows
 
 
 def read_one(root: Path) -> list[NoduleExample]:
     """The nodules of one labels.csv; rows without pictures are an error, not a gap."""
-    with (root / "labels.csv").open(newline="") as lines:
+    with (root / "labels.csv").open(newline="", encoding="utf-8-sig") as lines:
         return [read_row(root, row) for row in csv.DictReader(lines)]
 
 
@@ -98,6 +114,8 @@ def read_row(root: Path, row: dict[str, str]) -> NoduleExample:
     kind = row["class"]
     if kind not in CLASSES:
         raise DatasetError(f"unknown class {kind!r} in labels.csv of {root.name}")
+    if not row["patient_id"] or not row["nodule"]:
+        raise DatasetError(f"a row without patient_id or nodule in labels.csv of {root.name}")
     spacing = number(row.get("slice_spacing_mm")) or number(row.get("slice_thickness_mm"))
     return NoduleExample(
         patient_id=row["patient_id"],
@@ -115,10 +133,14 @@ def read_row(root: Path, row: dict[str, str]) -> NoduleExample:
 
 def read_crops(folder: Path) -> np.ndarray:
     """(n, 128, 128) uint8, in the order of the slice numbers."""
-    files = sorted(folder.glob("slice-*.png"), key=lambda file: int(file.stem.split("-")[1]))
+    files = sorted(
+        (file for file in folder.glob("slice-*.png") if file.stem.removeprefix("slice-").isdigit()),
+        key=lambda file: int(file.stem.split("-")[1]),
+    )
     crops = [cv2.imread(str(file), cv2.IMREAD_GRAYSCALE) for file in files]
     if not crops or any(crop is None or crop.shape != (CROP, CROP) for crop in crops):
-        raise DatasetError(f"no readable 128×128 slices for {folder.parent.name}")
+        place = "/".join(folder.parts[-3:-1])
+        raise DatasetError(f"no readable 128×128 slices for {place}")
     return np.stack(crops)
 
 

@@ -4,9 +4,10 @@ The reading is apps.imaging's; here files are only grouped by series.
 """
 
 import json
+import logging
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,19 +15,21 @@ from typing import Any
 import numpy as np
 import pydicom
 from pydicom.errors import InvalidDicomError
+from pydicom.uid import MediaStorageDirectoryStorage
 
 from apps.classifier.cnn.contrast import answer_of, disagreement, load_contrast
 from apps.classifier.cnn.geometry import SliceInput
 from apps.classifier.cnn.runtime import load_network
-from apps.classifier.cnn.series import Models, SeriesAnalysis, analyse_series
+from apps.classifier.cnn.series import Models, Refused, SeriesAnalysis, analyse_series
 from apps.imaging.facts import InstanceFacts
 from apps.imaging.pixels import hounsfield
 from apps.imaging.reading import read_instance
 from apps.imaging.refusal import Refusal
 
+log = logging.getLogger(__name__)
 SHIPPED = Path(__file__).parent.parent / "weights"
 CONTRAST = Path(__file__).parent / "contrast.json"
-HEADER = ["SeriesInstanceUID", "Modality", "PatientID", "ContrastBolusAgent"]
+HEADER = ["SOPClassUID", "SeriesInstanceUID", "Modality", "PatientID", "ContrastBolusAgent"]
 
 
 @dataclass
@@ -52,11 +55,14 @@ def load_models(directory: Path = SHIPPED) -> Models:
 
 
 def find_series(paths: Iterable[Path]) -> list[FoundSeries]:
-    """Series under files and folders, in the order met. What is not DICOM is left out."""
+    """Series under files and folders, in the order met.
+
+    What is not DICOM is left out, and so are the directories (DICOMDIR) of exported disks.
+    """
     found: dict[str, FoundSeries] = {}
     for file in files_under(paths):
         header = read_header(file)
-        if header is None:
+        if header is None or header.get("SOPClassUID") == MediaStorageDirectoryStorage:
             continue
         uid = str(header.get("SeriesInstanceUID", "") or "")
         series = found.setdefault(
@@ -80,7 +86,10 @@ def files_under(paths: Iterable[Path]) -> Iterator[Path]:
 
 def read_header(file: Path) -> pydicom.Dataset | None:
     try:
-        return pydicom.dcmread(file, stop_before_pixels=True, specific_tags=HEADER)
+        dataset = pydicom.dcmread(file, stop_before_pixels=True, specific_tags=HEADER)
+        if dataset.file_meta.get("MediaStorageSOPClassUID") == MediaStorageDirectoryStorage:
+            dataset.SOPClassUID = MediaStorageDirectoryStorage
+        return dataset
     except (InvalidDicomError, OSError, EOFError, ValueError, KeyError, NotImplementedError):
         return None
 
@@ -110,23 +119,25 @@ def as_slice(facts: InstanceFacts, file: Path) -> SliceInput:
 
 
 def predict_paths(paths: Iterable[Path], models: Models) -> Iterator[dict[str, Any]]:
-    """One plain answer per series, ready for JSON (see predict_series)."""
+    """One plain answer per series, ready for JSON (see predict_series).
+
+    A series at which the analysis breaks is refused with code `failed`; the others go on.
+    """
     for series in find_series(paths):
-        yield predict_series(series, models)
+        started = time.monotonic()
+        try:
+            yield predict_series(series, models)
+        except Exception:
+            log.exception("series %s failed", series.series_instance_uid)
+            failed = Refused("failed", "The analysis of this series stopped with an error.")
+            yield head_of(series, models) | nothing_read(series, failed) | seconds_since(started)
 
 
 def predict_series(series: FoundSeries, models: Models) -> dict[str, Any]:
     """What the worker would answer for this series, with the seconds it took."""
     started = time.monotonic()
     slices, refusals = read_slices(series)
-    answer: dict[str, Any] = {
-        "series_instance_uid": series.series_instance_uid,
-        "modality": series.modality,
-        "model_versions": {
-            "chest": models.chest.version,
-            "nodule": models.nodule.version,
-            "malignancy": models.malignancy.version,
-        },
+    answer = head_of(series, models) | {
         "images": len(slices),
         "images_refused": dict(Counter(str(refusal) for refusal in refusals)),
     }
@@ -134,8 +145,27 @@ def predict_series(series: FoundSeries, models: Models) -> dict[str, Any]:
         analysis = analyse_series(slices, models)
         answer |= describe(analysis) | describe_contrast(analysis, series.contrast_bolus_agent)
     else:
-        answer |= nothing_read(refusals)
-    return answer | {"seconds": round(time.monotonic() - started, 3)}
+        first = refusals[0]
+        answer |= nothing_read(series, Refused(first.code, str(first)))
+    return answer | seconds_since(started)
+
+
+def head_of(series: FoundSeries, models: Models) -> dict[str, Any]:
+    """Which series, and the versions asked."""
+    asked = (models.chest, models.contrast, models.nodule, models.malignancy)
+    return {
+        "series_instance_uid": series.series_instance_uid,
+        "modality": series.modality,
+        "model_versions": {
+            task: one.version
+            for task, one in zip(("chest", "contrast", "nodule", "malignancy"), asked, strict=True)
+            if one is not None
+        },
+    }
+
+
+def seconds_since(started: float) -> dict[str, float]:
+    return {"seconds": round(time.monotonic() - started, 3)}
 
 
 def describe(analysis: SeriesAnalysis) -> dict[str, Any]:
@@ -174,10 +204,14 @@ def describe_contrast(analysis: SeriesAnalysis, agent: str) -> dict[str, Any]:
     }
 
 
-def overall_chest(analysis: SeriesAnalysis) -> dict[str, Any] | None:
-    """The gate's answer for the series: that of its most lung-filled slice."""
+def overall_chest(analysis: SeriesAnalysis) -> dict[str, Any]:
+    """The gate's answer for the series: that of its most lung-filled slice.
+
+    No answer where the series was refused before the gate was asked.
+    """
     if not analysis.chest:
-        return None
+        reason = analysis.refused.reason if analysis.refused else ""
+        return {"answer": None, "probability": None, "reason": reason}
     best = max(analysis.chest, key=lambda one: (one.answer == "chest", one.lung_area_mm2))
     return {
         "answer": best.answer,
@@ -187,13 +221,13 @@ def overall_chest(analysis: SeriesAnalysis) -> dict[str, Any] | None:
     }
 
 
-def nothing_read(refusals: Sequence[Refusal]) -> dict[str, Any]:
-    first = refusals[0]
+def nothing_read(series: FoundSeries, refused: Refused) -> dict[str, Any]:
+    """The answer for a series of which nothing was looked at: the same fields, all open."""
     return {
-        "chest": None,
-        "contrast": None,
+        "chest": {"answer": None, "probability": None, "reason": refused.reason},
+        "contrast": {"answer": None, "probability": None, "header": series.contrast_bolus_agent},
         "case_score": None,
         "findings": [],
         "warnings": [],
-        "refused": {"code": first.code, "reason": str(first)},
+        "refused": asdict(refused),
     }

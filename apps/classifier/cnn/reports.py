@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from apps.classifier.cnn import evaluation
+from apps.classifier.cnn import calibration, evaluation
 from apps.classifier.cnn.chest import judge
 from apps.classifier.cnn.chest_data import read_chest
 from apps.classifier.cnn.datasets import fingerprint, read_nodules
@@ -65,7 +65,7 @@ def evaluate_chest(
     firm = [(e, a) for e, a in zip(examples, answers, strict=True) if e.target != 0.5]
     verdicts = Counter(verdict(e.target, a) for e, a in firm)
     truth = np.array([e.target for e in examples])
-    clear = truth != 0.5
+    clear, patients = truth != 0.5, [e.patient_id for e in examples]
     return {
         "n": len(firm),
         "n_seen_in_training": seen_in_training(network, [e.patient_id for e, _ in firm]),
@@ -76,9 +76,23 @@ def evaluate_chest(
         "right_ci": evaluation.clean(wilson(verdicts["right"], len(firm))),
         "wrong_ci": evaluation.clean(wilson(verdicts["wrong"], len(firm))),
         "edge": dict(Counter(a for e, a in zip(examples, answers, strict=True) if e.target == 0.5)),
-        "network_auc": evaluation.clean(evaluation.auc(said[clear], truth[clear])),
+        **network_figures(said[clear], truth[clear], np.array(patients)[clear]),
         "unreadable": described["unreadable"],
     }
+
+
+def network_figures(said: np.ndarray, truth: np.ndarray, patients: np.ndarray) -> dict[str, Any]:
+    """How the network alone separates the slices with a firm label."""
+    if not len(truth):
+        return {}
+    return evaluation.clean(
+        {
+            "auc": evaluation.auc(said, truth),
+            "auc_ci": evaluation.bootstrap(patients, lambda i: evaluation.auc(said[i], truth[i])),
+            "accuracy": float(np.mean((said >= 0.5) == (truth > 0.5))),
+            "ece": calibration.expected_calibration_error(said, truth),
+        }
+    )
 
 
 def verdict(target: float, answer: str) -> str:

@@ -23,9 +23,16 @@ class Command(BaseCommand):
         missing = [str(path) for path in paths if not path.exists()]
         if missing:
             raise CommandError(f"There is no {', '.join(missing)}.")
+        answered = failed = 0
         for answer in predict_paths(paths, _networks()):
             self.stdout.write(json.dumps(answer) if options["json"] else _sentence(answer))
             self.stdout.flush()
+            answered += 1
+            failed += bool(answer["refused"]) and answer["refused"]["code"] == "failed"
+        if not answered:
+            raise CommandError("There are no DICOM images among these files.")
+        if failed:
+            raise CommandError(f"{failed} of {answered} series stopped with an error.")
 
 
 def _networks() -> Models:
