@@ -155,6 +155,8 @@ TRAINING_DATA_DIR = Path(env.str("TRAINING_DATA_DIR", default=str(VAR_DIR / "tra
 # Decides for ever which patients test and which train: never change it once corrections exist.
 TRAINING_KEY = env.str("TRAINING_KEY", default=SECRET_KEY)
 MAX_UPLOAD_MB = env.int("MAX_UPLOAD_MB", default=512)
+MAX_UPLOAD_FILES = env.int("MAX_UPLOAD_FILES", default=5000)
+MAX_UPLOAD_TOTAL_MB = env.int("MAX_UPLOAD_TOTAL_MB", default=4096)
 MIN_FREE_DISK_MB = env.int("MIN_FREE_DISK_MB", default=1024)
 FILE_UPLOAD_HANDLERS = ["apps.cases.storage.IncomingUploadHandler"]
 STATIC_URL = "static/"

@@ -155,6 +155,8 @@ TABLE = [
     ("GET", API + "instances/<uuid:public_id>/attributes/", INSTANCE, LOOK),
     # --- API: technician
     ("POST", API + "uploads/", "", TECHNICIANS),
+    ("POST", API + "uploads/batch/", "", TECHNICIANS),
+    ("POST", API + "uploads/known/", "", TECHNICIANS),
     ("GET", API + "receivers/", "", TECHNICIANS),
     ("POST", API + "cases/<uuid:public_id>/send/", CASE, PREPARE),
     ("POST", API + "cases/<uuid:public_id>/withdraw/", CASE, PREPARE),

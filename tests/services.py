@@ -27,6 +27,9 @@ _POSTGRES_OPTIONS = {
 }
 
 
+_DURABLE = {"fsync": "on", "synchronous_commit": "on", "full_page_writes": "on"}
+
+
 def ensure_services() -> None:
     """Name a database, a broker and a folder in the environment, starting what is missing.
 
@@ -55,8 +58,8 @@ def start_broker() -> str:
     return broker.url
 
 
-def start_postgres() -> str:
-    """Start a PostgreSQL cluster without fsync; its URL."""
+def start_postgres(*, durable: bool = False) -> str:
+    """Start a PostgreSQL cluster, without fsync unless it is to be durable; its URL."""
     folder = _temporary_folder("postgres")
     user = _postgres_user()
     if user:
@@ -70,12 +73,13 @@ def start_postgres() -> str:
         user=user,
         cwd=folder,
     )
-    return _serve_postgres(folder, data, user)
+    return _serve_postgres(folder, data, user, durable)
 
 
-def _serve_postgres(folder: Path, data: Path, user: str | None) -> str:
+def _serve_postgres(folder: Path, data: Path, user: str | None, durable: bool) -> str:
     port = free_port()
-    options = [f"-c{name}={value}" for name, value in _POSTGRES_OPTIONS.items()]
+    wanted = _POSTGRES_OPTIONS | (_DURABLE if durable else {})
+    options = [f"-c{name}={value}" for name, value in wanted.items()]
     server = start(
         [_postgres_program("postgres"), "-D", data, "-p", str(port), "-k", folder, *options],
         log=(folder / "log").open("wb"),

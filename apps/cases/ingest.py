@@ -1,45 +1,24 @@
-"""From an uploaded file to rows: received, already known, or refused with the reason."""
+"""From uploaded files to rows: each is received, already known, or refused with the reason."""
 
+from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
 from django.db import IntegrityError, transaction
+from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 
 from apps.accounts.models import Site, User
 from apps.audit.models import AuditEvent
-from apps.audit.services import record
+from apps.audit.services import record_each
 from apps.cases import storage
-from apps.cases.models import Case, CaseEvent, Instance, Patient, Series, Study
+from apps.cases.matching import refuse_other_patient, series_of, study_of
+from apps.cases.models import Case, CaseEvent, Instance, Series, Study
 from apps.imaging.reading import InstanceFacts, Refusal, read_instance
 
-_STUDY_FACTS = [
-    "accession_number",
-    "study_date",
-    "study_time",
-    "study_description",
-    "referring_physician_name",
-    "institution_name",
-    "patient_age",
-    "patient_name",
-]
-_SERIES_FACTS = [
-    "modality",
-    "series_number",
-    "series_description",
-    "protocol_name",
-    "body_part_examined",
-    "convolution_kernel",
-    "manufacturer",
-    "manufacturer_model_name",
-    "contrast_bolus_agent",
-    "slice_thickness",
-    "kvp",
-    "x_ray_tube_current",
-    "gantry_detector_tilt",
-]
 _INSTANCE_FACTS = [
     "sop_class_uid",
     "transfer_syntax_uid",
@@ -58,6 +37,8 @@ _INSTANCE_FACTS = [
     "burned_in_annotation",
     "pixel_sha256",
 ]
+# Whoever loses a race for the same image finds the winner's row at the next look.
+_LOOKS = 3
 
 
 @dataclass(frozen=True)
@@ -69,170 +50,213 @@ class Received:
     new: bool
 
 
+@dataclass(frozen=True)
+class _Checked:
+    """A file that was read and lies on the disk for good, but not yet in its place."""
+
+    path: Path
+    facts: InstanceFacts
+    sha256: str
+
+
+Answer = Received | Refusal
+
+
 def ingest_instance(
     incoming: Path, *, site: Site, user: User | None, request: HttpRequest | None = None
 ) -> Received:
-    """Check one file and store it once, with its audit row.
+    """Take in one file as `ingest_files` does; a Refusal is raised."""
+    (answer,) = ingest_files([incoming], site=site, user=user, request=request)
+    if isinstance(answer, Refusal):
+        raise answer
+    return answer
 
-    `incoming` lies in `storage.incoming_dir()` and is used up: moved to its place, or removed.
-    Raises Refusal with plain words, or storage.DiskNearlyFull; then nothing of the file is kept.
+
+def ingest_files(
+    incoming: Sequence[Path], *, site: Site, user: User | None, request: HttpRequest | None = None
+) -> list[Answer]:
+    """Check files and store each once, with its audit row; the answers in the files' order.
+
+    The files lie in `storage.incoming_dir()` and are used up: moved to their places, or removed.
+    All that is new is committed in one transaction: many files cost little more than one.
+    Raises storage.DiskNearlyFull; then nothing of them is kept.
     """
     try:
         storage.ensure_room(0)
-        facts = read_instance(incoming)
-        sha256 = storage.sha256_of(incoming)
+        sums = {path: storage.sha256_of(path) for path in incoming}
+        answers = _known_bytes(sums, site)
+        checked = _check({path: sha for path, sha in sums.items() if path not in answers}, answers)
         with transaction.atomic():
-            received = _store(incoming, facts, sha256, site, user)
-            record(
-                AuditEvent.Action.UPLOADED,
-                request=request,
-                user=user,
-                target=received.instance,
-                site_pk=site.pk,
-                new=received.new,
-            )
-        return received
+            answers |= _store(checked, site, user)
+            _audit([one for one in answers.values() if isinstance(one, Received)], request, user)
+        return [answers[path] for path in incoming]
     finally:
-        incoming.unlink(missing_ok=True)
+        for path in incoming:
+            path.unlink(missing_ok=True)
 
 
-def _store(
-    incoming: Path, facts: InstanceFacts, sha256: str, site: Site, user: User | None
-) -> Received:
-    known = _known(facts, sha256, site)
-    if known:
-        _put_back_if_lost(incoming, known.instance)
-        return known
-    try:
-        with transaction.atomic():
-            instance = _create_rows(incoming, facts, sha256, site, user)
-            case = _case_of(instance.series.study, user)
-            # The file is in place before its row is committed; without the row nothing serves it.
-            storage.settle(incoming, storage.path_of(instance))
-    except IntegrityError:
-        # Somebody stored the same SOP Instance UID at the same moment: theirs counts.
-        known = _known(facts, sha256, site)
-        if known is None:
-            raise
-        return known
-    return Received(instance, case, new=True)
+def known_instances(site: Site, sop_instance_uids: Sequence[str]) -> list[Received]:
+    """Those of the images that the site has, their files in place; what is lost may come again."""
+    stored = _instances(site).filter(sop_instance_uid__in=sop_instance_uids)
+    return [
+        Received(one, one.series.study.case, new=False)
+        for one in stored
+        if storage.path_of(one).exists()
+    ]
 
 
-def _put_back_if_lost(incoming: Path, instance: Instance) -> None:
-    """The same bytes came again and the stored file is gone: a second chance, taken."""
+def _known_bytes(sums: dict[Path, str], site: Site) -> dict[Path, Answer]:
+    """The files whose very bytes are stored already: they need not be read again."""
+    known = {one.sha256: one for one in _instances(site).filter(sha256__in=set(sums.values()))}
+    return {path: _again(path, known[sha]) for path, sha in sums.items() if sha in known}
+
+
+def _check(sums: dict[Path, str], answers: dict[Path, Answer]) -> list[_Checked]:
+    """Read what is not known; what is refused goes to `answers`, the rest is made durable."""
+    checked = []
+    for path, sha256 in sums.items():
+        try:
+            checked.append(_Checked(path, read_instance(path), sha256))
+        except Refusal as refusal:
+            answers[path] = refusal
+    storage.sync([one.path for one in checked])
+    return checked
+
+
+def _store(checked: list[_Checked], site: Site, user: User | None) -> dict[Path, Answer]:
+    """Rows and places, study by study; sorted, so that two uploads never wait for each other."""
+    studies: dict[str, list[_Checked]] = defaultdict(list)
+    for one in sorted(checked, key=lambda c: c.facts.sop_instance_uid):
+        studies[one.facts.study_instance_uid].append(one)
+    answers: dict[Path, Answer] = {}
+    for uid in sorted(studies):
+        answers |= _store_study(studies[uid], site, user)
+    return answers
+
+
+def _store_study(files: list[_Checked], site: Site, user: User | None) -> dict[Path, Answer]:
+    for look in range(_LOOKS):
+        try:
+            with transaction.atomic():
+                return _store_once(files, site, user)
+        except IntegrityError:
+            # Somebody stored one of these images at the same moment: theirs counts.
+            if look == _LOOKS - 1:
+                raise
+    raise AssertionError("unreachable")
+
+
+def _store_once(files: list[_Checked], site: Site, user: User | None) -> dict[Path, Answer]:
+    answers, new = _sorted_out(files, site)
+    created: list[tuple[_Checked, Instance]] = []
+    study: Study | None = None
+    series: dict[str, Series] = {}
+    for one in new:
+        try:
+            if study is None:
+                study = study_of(one.facts, site)
+            else:
+                refuse_other_patient(study, one.facts)
+        except Refusal as refusal:
+            answers[one.path] = refusal
+            continue
+        uid = one.facts.series_instance_uid
+        if uid not in series:
+            series[uid] = series_of(study, one.facts)
+        created.append((one, _row(one, series[uid], site, user)))
+    if study is None:
+        return answers | _twins(files, answers)
+    Instance.objects.bulk_create([instance for _, instance in created])
+    case = _case_of(study, user)
+    # The files are in place before their rows are committed; without a row nothing serves them.
+    _into_place(created)
+    answers |= {one.path: Received(instance, case, new=True) for one, instance in created}
+    return answers | _twins(files, answers)
+
+
+def _sorted_out(files: list[_Checked], site: Site) -> tuple[dict[Path, Answer], list[_Checked]]:
+    """The answers for images that are known, and the files that are new, each UID once."""
+    uids = {one.facts.sop_instance_uid for one in files}
+    stored = {
+        one.sop_instance_uid: one for one in _instances(site).filter(sop_instance_uid__in=uids)
+    }
+    answers: dict[Path, Answer] = {}
+    first: dict[str, _Checked] = {}
+    for one in files:
+        uid = one.facts.sop_instance_uid
+        if uid in stored:
+            same = stored[uid].sha256 == one.sha256
+            answers[one.path] = _again(one.path, stored[uid]) if same else _other_bytes()
+        elif uid not in first:
+            first[uid] = one
+        elif first[uid].sha256 != one.sha256:
+            answers[one.path] = _other_bytes()
+    return answers, list(first.values())
+
+
+def _twins(files: list[_Checked], answers: dict[Path, Answer]) -> dict[Path, Answer]:
+    """The same bytes twice in one upload: the second is known by the time it is answered."""
+    by_sum = {one.sha256: answers[one.path] for one in files if one.path in answers}
+    left = {one.path: by_sum[one.sha256] for one in files if one.path not in answers}
+    return {
+        path: Received(answer.instance, answer.case, new=False)
+        if isinstance(answer, Received)
+        else answer
+        for path, answer in left.items()
+    }
+
+
+def _into_place(created: list[tuple[_Checked, Instance]]) -> None:
+    finals = [storage.path_of(instance) for _, instance in created]
+    for (one, _), final in zip(created, finals, strict=True):
+        storage.settle(one.path, final)
+    storage.sync_folders_of(finals)
+
+
+def _instances(site: Site) -> QuerySet[Instance]:
+    return Instance.objects.filter(site=site).select_related(
+        "series__study__case", "series__study__patient"
+    )
+
+
+def _again(incoming: Path, instance: Instance) -> Received:
+    """The same bytes came again; if the stored file is gone, this is its second chance."""
     final = storage.path_of(instance)
     if not final.exists():
+        storage.sync([incoming])
         storage.settle(incoming, final)
-
-
-def _known(facts: InstanceFacts, sha256: str, site: Site) -> Received | None:
-    instance = (
-        Instance.objects.select_related("series__study__case")
-        .filter(site=site, sop_instance_uid=facts.sop_instance_uid)
-        .first()
-    )
-    if instance is None:
-        return None
-    if instance.sha256 != sha256:
-        raise Refusal(
-            "other_bytes",
-            "Another image with the same identification (SOP Instance UID) is already stored. "
-            "The stored one was kept.",
-        )
+        storage.sync_folders_of([final])
     return Received(instance, instance.series.study.case, new=False)
 
 
-def _create_rows(
-    incoming: Path, facts: InstanceFacts, sha256: str, site: Site, user: User | None
-) -> Instance:
-    study = _study_of(facts, site)
-    series, _ = Series.objects.get_or_create(
-        study=study,
-        series_instance_uid=facts.series_instance_uid,
-        defaults={name: getattr(facts, name) for name in _SERIES_FACTS},
+def _other_bytes() -> Refusal:
+    return Refusal(
+        "other_bytes",
+        "Another image with the same identification (SOP Instance UID) is already stored. "
+        "The stored one was kept.",
     )
-    return Instance.objects.create(
+
+
+def _row(one: _Checked, series: Series, site: Site, user: User | None) -> Instance:
+    return Instance(
         site=site,
         series=series,
-        sop_instance_uid=facts.sop_instance_uid,
-        sha256=sha256,
-        file_size=incoming.stat().st_size,
+        sop_instance_uid=one.facts.sop_instance_uid,
+        sha256=one.sha256,
+        file_size=one.path.stat().st_size,
         received_from=user,
-        **{name: getattr(facts, name) for name in _INSTANCE_FACTS},
+        **{name: getattr(one.facts, name) for name in _INSTANCE_FACTS},
     )
 
 
-def _study_of(facts: InstanceFacts, site: Site) -> Study:
-    uid = facts.study_instance_uid
-    study = Study.objects.select_related("patient").filter(site=site, study_instance_uid=uid)
-    found = study.first()
-    if found is None:
-        try:
-            with transaction.atomic():
-                return _create_study(facts, site)
-        except IntegrityError:
-            found = study.get()
-    if (found.patient.patient_id, found.patient.issuer_of_patient_id) != (
-        facts.patient_id,
-        facts.issuer_of_patient_id,
-    ):
-        raise Refusal(
-            "other_patient",
-            "This image says it belongs to a study that is stored under another Patient ID. "
-            "It was not stored, so that two patients are never mixed.",
-        )
-    _refuse_other_person(found.patient, facts)
-    return found
-
-
-def _create_study(facts: InstanceFacts, site: Site) -> Study:
-    return Study.objects.create(
-        site=site,
-        patient=_patient_of(facts, site),
-        study_instance_uid=facts.study_instance_uid,
-        **{name: getattr(facts, name) for name in _STUDY_FACTS},
+def _audit(received: list[Received], request: HttpRequest | None, user: User | None) -> None:
+    record_each(
+        AuditEvent.Action.UPLOADED,
+        [(one.instance, {"new": one.new}) for one in received],
+        request=request,
+        user=user,
+        site_pk=received[0].case.site_id if received else None,
     )
-
-
-def _patient_of(facts: InstanceFacts, site: Site) -> Patient:
-    identity = {
-        "site": site,
-        "patient_id": facts.patient_id,
-        "issuer_of_patient_id": facts.issuer_of_patient_id,
-    }
-    about = {
-        "name": facts.patient_name,
-        "birth_date": facts.patient_birth_date,
-        "sex": facts.patient_sex,
-    }
-    if not facts.patient_id:  # an empty ID matches nobody, not even another empty one
-        return Patient.objects.create(**identity, **about)
-    patient, created = Patient.objects.get_or_create(**identity, defaults=about)
-    if not created:
-        _refuse_other_person(patient, facts)
-    return patient
-
-
-def _refuse_other_person(patient: Patient, facts: InstanceFacts) -> None:
-    """A Patient ID that was typed wrongly must not put a study under somebody else's name.
-
-    Names are spelt in many ways, so they do not decide; nobody has two days of birth or sexes.
-    """
-    pairs = [
-        (patient.birth_date, facts.patient_birth_date),
-        (_sex(patient.sex), _sex(facts.patient_sex)),
-    ]
-    if any(stored and said and stored != said for stored, said in pairs):
-        raise Refusal(
-            "other_person",
-            "This Patient ID is stored for a person with another date of birth or sex. The image "
-            "was not stored, so that two patients are never mixed. Check the Patient ID.",
-        )
-
-
-def _sex(coded: str) -> str:
-    """Male or female as DICOM codes them (PS3.3 C.7.1.1); anything else decides nothing."""
-    return coded if coded in {"M", "F"} else ""
 
 
 def _case_of(study: Study, user: User | None) -> Case:

@@ -7,6 +7,7 @@ import shutil
 import tempfile
 import time
 import uuid
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -71,15 +72,27 @@ def sha256_of(path: Path) -> str:
     return digest.hexdigest()
 
 
+def sync(paths: Iterable[Path]) -> None:
+    """Return once the bytes of these files would survive a power cut."""
+    for path in paths:
+        _fsync(path)
+
+
 def settle(incoming: Path, final: Path) -> None:
-    """Move a checked file to its final place so that it survives a power cut (fsync, rename)."""
-    new_folders = [one for one in final.parents if not one.exists()]
+    """Move a file whose bytes were synced to its final place, whole or not at all."""
     final.parent.mkdir(parents=True, exist_ok=True)
-    _fsync(incoming)
     os.replace(incoming, final)
-    _fsync(final.parent)
-    for folder in new_folders:
-        _fsync(folder.parent)
+
+
+def sync_folders_of(finals: Iterable[Path]) -> None:
+    """Make the names of settled files survive a power cut, those of new folders above too."""
+    folders = {folder for final in finals for folder in final.relative_to(_root()).parents}
+    for folder in folders:
+        _fsync(_root() / folder)
+
+
+def _root() -> Path:
+    return settings.STORAGE_DIR
 
 
 def _fsync(path: Path) -> None:

@@ -17,8 +17,8 @@ from rest_framework.views import APIView
 from apps.accounts.models import ReadingGroup, User
 from apps.accounts.permissions import Permission, Role
 from apps.audit.models import AuditEvent
-from apps.audit.services import record
-from apps.cases.ingest import Received, ingest_instance
+from apps.audit.services import record, record_each
+from apps.cases.ingest import Received, ingest_files, ingest_instance, known_instances
 from apps.cases.models import Case
 from apps.cases.services import CaseConflict, withdraw_case
 from apps.cases.storage import DiskNearlyFull
@@ -93,16 +93,107 @@ class UploadView(APIView):
         return Response(_accepted(files[0].name, received), status=made)
 
     def _refuse(self, request: Request, file: UploadedFile, code: str, message: str) -> Response:
-        # File names may hold a patient's name: the trail keeps only kind and size.
-        record(
-            AuditEvent.Action.UPLOAD_REFUSED,
-            request=request,
-            code=code,
-            size=file.size,
-            extension=PurePath(file.name).suffix[:10].lower(),
-        )
+        _note_refusal(request, file, code)
         answered = _STATUS_OF.get(code, status.HTTP_422_UNPROCESSABLE_ENTITY)
         return Response(_refused(file.name, code, message), status=answered)
+
+
+class BatchSerializer(serializers.Serializer):
+    file = serializers.ListField(child=serializers.FileField(), help_text="DICOM files.")
+
+
+class BatchAnswerSerializer(serializers.Serializer):
+    answers = UploadAnswerSerializer(many=True)
+
+
+class BatchView(APIView):
+    """Takes several files at once and answers each, in their order."""
+
+    permission = Permission.UPLOAD
+    parser_classes = [MultiPartParser]
+
+    @extend_schema(
+        request=BatchSerializer,
+        responses={200: BatchAnswerSerializer, 400: None, 413: None, 507: None},
+        operation_id="upload_batch",
+    )
+    def post(self, request: Request) -> Response:
+        files = request.FILES.getlist("file")
+        if not files:
+            detail = "Send one or more files in the field “file”."
+            return Response({"detail": detail}, status=status.HTTP_400_BAD_REQUEST)
+        paths = [Path(file.temporary_file_path()) for file in files]
+        try:
+            found = ingest_files(paths, site=request.user.site, user=request.user, request=request)
+        except DiskNearlyFull as full:
+            return Response(
+                {"detail": full.message, "code": "disk_full"},
+                status=status.HTTP_507_INSUFFICIENT_STORAGE,
+            )
+        told = [_told(request, *pair) for pair in zip(files, found, strict=True)]
+        return Response({"answers": told})
+
+
+class KnownSerializer(serializers.Serializer):
+    sop_instance_uids = serializers.ListField(
+        child=serializers.CharField(max_length=64), max_length=1000
+    )
+
+
+class KnownAnswerSerializer(serializers.Serializer):
+    known = serializers.DictField(help_text="By SOP Instance UID: SHA-256, and the answer.")
+
+
+class KnownView(APIView):
+    """Which images the sender's site has already, so that an interrupted upload sends the rest.
+
+    A program compares the SHA-256 and leaves out what is the same; nothing is changed by asking.
+    """
+
+    permission = Permission.UPLOAD
+
+    @extend_schema(
+        request=KnownSerializer, responses=KnownAnswerSerializer, operation_id="upload_known"
+    )
+    def post(self, request: Request) -> Response:
+        asked = KnownSerializer(data=request.data)
+        asked.is_valid(raise_exception=True)
+        found = known_instances(request.user.site, asked.validated_data["sop_instance_uids"])
+        cases = {one.case.pk: one.case for one in found}.values()
+        record_each(
+            AuditEvent.Action.VIEWED,
+            [(case, {"what": "asked before sending"}) for case in cases],
+            request=request,
+        )
+        return Response(
+            {
+                "known": {
+                    one.instance.sop_instance_uid: {
+                        "sha256": one.instance.sha256,
+                        **_accepted("", one),
+                    }
+                    for one in found
+                }
+            }
+        )
+
+
+def _told(request: Request, file: UploadedFile, answer: Received | Refusal) -> dict:
+    if isinstance(answer, Received):
+        return _accepted(file.name, answer)
+    _note_refusal(request, file, answer.code)
+    return _refused(file.name, answer.code, answer.message)
+
+
+def _note_refusal(request: Request, file: UploadedFile, code: str) -> None:
+    # File names may hold a patient's name: the trail keeps only kind and size.
+    record(
+        AuditEvent.Action.UPLOAD_REFUSED,
+        request=request,
+        code=code,
+        size=file.size,
+        extension=PurePath(file.name).suffix[:10].lower(),
+    )
 
 
 def _refused(name: str, code: str, message: str) -> dict:

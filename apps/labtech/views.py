@@ -46,7 +46,7 @@ def today(request: HttpRequest) -> HttpResponse:
         "search": SearchForm(initial={"words": words}),
         "words": words,
         "sample": None if page.object_list else lists.sample_case(request.user),
-        "max_upload_mb": settings.MAX_UPLOAD_MB,
+        "limits": _limits(),
     }
     part = request.headers.get("HX-Target") == "cases"
     return render(request, f"labtech/{'_cases' if part else 'today'}.html", context)
@@ -171,11 +171,20 @@ def _case_page(
         "checks": checks_of(found, series),
         "form": form,
         "withdraw_form": WithdrawForm(initial={"revision": found.revision}),
-        "max_upload_mb": settings.MAX_UPLOAD_MB,
+        "limits": _limits(),
         "seen_revision": str(found.revision),
         "seen_images": str(found.images),
     }
     return render(request, "labtech/case.html", context, status=status)
+
+
+def _limits() -> dict[str, int]:
+    """What one upload may hold, for the page that sends it."""
+    return {
+        "request_mb": settings.MAX_UPLOAD_MB,
+        "files": settings.MAX_UPLOAD_FILES,
+        "total_mb": settings.MAX_UPLOAD_TOTAL_MB,
+    }
 
 
 def _state(found: Case) -> dict:

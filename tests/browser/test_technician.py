@@ -14,7 +14,7 @@ from apps.classifier.tests.factories import make_prediction
 from tests.people import logged_in
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
-UPLOADS = "**/api/v1/uploads/"
+UPLOADS = "**/api/v1/uploads/batch/"
 
 
 @pytest.fixture
@@ -95,6 +95,28 @@ def test_a_lost_connection_is_made_good_by_itself(desk, tmp_path):
     expect(desk.get_by_text("3 images received")).to_be_visible(timeout=15_000)
     assert len(lost) == 2
     assert Instance.objects.count() == 3
+
+
+def test_a_folder_dropped_again_sends_only_what_did_not_arrive(desk, tmp_path):
+    paths = study(tmp_path, slices=5)
+    choose(desk, *paths[:3])
+    expect(desk.get_by_text("3 images received")).to_be_visible()
+    desk.reload()
+    sent = []
+    desk.on("request", lambda r: sent.append(r) if r.url.endswith("/uploads/batch/") else None)
+    choose(desk, *paths)
+    expect(desk.get_by_text("2 images received")).to_be_visible()
+    expect(desk.locator("[data-studies]")).to_contain_text("3 already here")
+    assert len(sent) == 1
+    assert Instance.objects.count() == 5
+
+
+def test_more_files_than_one_upload_may_hold_are_refused_in_words(desk, tmp_path, settings):
+    settings.MAX_UPLOAD_FILES = 2
+    desk.reload()
+    choose(desk, *study(tmp_path))
+    expect(desk.get_by_text("These are 3 files; at most 2 can be sent at once")).to_be_visible()
+    assert not Instance.objects.exists()
 
 
 def test_leaving_the_page_during_an_upload_warns(desk, tmp_path):

@@ -149,6 +149,7 @@ class Instance(models.Model):
                 fields=["site", "sop_instance_uid"], name="instance_once_per_site"
             )
         ]
+        indexes = [models.Index(fields=["site", "sha256"])]
 
     def __str__(self) -> str:
         return f"Instance {self.instance_number or self.pk}"

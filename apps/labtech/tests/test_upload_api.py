@@ -5,6 +5,7 @@ from io import BytesIO
 
 import pytest
 from django.conf import settings as configured
+from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 from pydicom import dcmread
 from rest_framework.authtoken.models import Token
@@ -251,3 +252,62 @@ def test_a_file_with_every_text_too_long_is_received_with_shortened_facts(upload
     ]
     answer = upload(edited(**dict.fromkeys(keywords, long)))
     assert answer.status_code == 201, answer.content
+
+
+def batch(client, *files: tuple[str, bytes]):
+    named = [SimpleUploadedFile(name, content) for name, content in files]
+    return client.post("/api/v1/uploads/batch/", {"file": named})
+
+
+def test_each_file_of_a_batch_gets_its_own_answer_in_its_place(client, tmp_path, people):
+    first, second = (
+        one.read_bytes() for one in write_dicom(tmp_path, phantom=small_phantom(slices=2))
+    )
+    answer = batch(client, ("1", first), ("t", b"text"), ("2", second), ("again", first))
+    told = [(one["file_name"], one["outcome"], one["code"]) for one in answer.json()["answers"]]
+    assert told == [
+        ("1", "received", "received"),
+        ("t", "refused", "not_dicom"),
+        ("2", "received", "received"),
+        ("again", "known", "known"),
+    ]
+    stored = Instance.objects.select_related("series__study")
+    assert {storage.path_of(one).read_bytes() for one in stored} == {first, second}
+    audited = AuditEvent.objects.filter(action=AuditEvent.Action.UPLOADED)
+    assert sorted(one.details["new"] for one in audited) == [False, True, True]
+    assert {one.actor for one in audited} == {people.technician.email}
+    assert list(storage.incoming_dir().iterdir()) == []
+
+
+def test_one_patient_s_image_in_another_s_study_is_refused_within_a_batch(client, tmp_path):
+    first, second = write_dicom(tmp_path, phantom=small_phantom(slices=2), patient_id="ONE")
+    dataset = dcmread(second)
+    dataset.PatientID = "TWO"
+    dataset.save_as(second)
+    answer = batch(client, ("1", first.read_bytes()), ("2", second.read_bytes()))
+    outcomes = [one["outcome"] for one in answer.json()["answers"]]
+    assert sorted(outcomes) == ["received", "refused"]
+    assert "other_patient" in {one["code"] for one in answer.json()["answers"]}
+    assert Instance.objects.count() == 1
+
+
+def test_a_batch_asks_the_database_little_for_each_file(
+    client, tmp_path, django_assert_max_num_queries
+):
+    files = write_dicom(tmp_path, phantom=small_phantom(slices=12))
+    with django_assert_max_num_queries(40):
+        batch(client, *((one.name, one.read_bytes()) for one in files))
+    assert Instance.objects.count() == 12
+
+
+def test_what_is_here_already_is_told_before_it_is_sent(client, upload, ct_file, people):
+    upload(ct_file)
+    instance = Instance.objects.get()
+    asked = {"sop_instance_uids": [instance.sop_instance_uid, "1.2.3"]}
+    known = client.post("/api/v1/uploads/known/", asked, "application/json").json()["known"]
+    assert list(known) == [instance.sop_instance_uid]
+    assert known[instance.sop_instance_uid]["sha256"] == instance.sha256
+    stranger = logged_in(people.foreign_technician)
+    assert stranger.post("/api/v1/uploads/known/", asked, "application/json").json()["known"] == {}
+    storage.path_of(instance).unlink()  # then it may come again
+    assert client.post("/api/v1/uploads/known/", asked, "application/json").json()["known"] == {}

@@ -1,8 +1,11 @@
-// Sends files one per request, a few at a time, and shows what became of each.
+// Sends files, several in a request and a few requests at a time, and shows what became of each.
 (function () {
   "use strict";
 
   const AT_ONCE = 4;
+  const BATCH_FILES = 32;
+  const BATCH_BYTES = 8e6;
+  const ASK_AT_ONCE = 500;
   const WAITS_MS = [1000, 4000, 10000];
   const REFRESH_MS = 1500;
   const MOST_ANSWERS = 2000;
@@ -11,6 +14,11 @@
 
   function csrfToken() {
     return document.querySelector('meta[name="csrf-token"]')?.content || "";
+  }
+
+  async function sha256Of(file) {
+    const digest = await crypto.subtle.digest("SHA-256", await file.arrayBuffer());
+    return [...new Uint8Array(digest)].map((byte) => byte.toString(16).padStart(2, "0")).join("");
   }
 
   function element(tag, className, text) {
@@ -114,6 +122,8 @@
     async add(files) {
       files = files.filter((file) => !CLUTTER.test(file.name));
       if (!files.length) return window.showToast?.("There was no file to send in what you chose.", "warning");
+      const tooMuch = this.tooMuch(files);
+      if (tooMuch) return window.showToast?.(tooMuch, "error");
       if (!this.active && !this.failed.length) this.reset();
       this.stopped = false;
       this.startedAt ||= performance.now();
@@ -127,51 +137,96 @@
         else this.queue.push(job);
       }
       this.show();
-      this.group(this.queue.filter((job) => job.uid === undefined));
+      await this.sort();
       this.pump();
     }
 
-    // Totals per study are known only once the files' heads are read; sending does not wait for it.
-    async group(jobs) {
-      for (const job of jobs) {
-        job.uid ??= await window.studyInstanceUid(job.file);
-        if (!job.uid || job.counted) continue;
+    tooMuch(files) {
+      const { maxFiles, maxTotalMb } = this.root.dataset;
+      const bytes = files.reduce((sum, file) => sum + file.size, 0);
+      if (files.length > Number(maxFiles)) return `These are ${plural(files.length, "file")}; at most ${Number(maxFiles).toLocaleString("en-GB")} can be sent at once. Nothing was sent. Choose one study at a time.`;
+      if (bytes > Number(maxTotalMb) * 1024 * 1024) return `This is ${(bytes / 1e9).toFixed(1)} GB; at most ${(Number(maxTotalMb) / 1024).toFixed(1)} GB can be sent at once. Nothing was sent. Choose one study at a time.`;
+      return "";
+    }
+
+    // Read the files' heads, so that totals are told per study and nothing is sent that the server has.
+    async sort() {
+      const jobs = this.queue.filter((job) => job.uid === undefined);
+      const { uidsOf } = window;
+      for (let at = 0; at < jobs.length; at += 16) {
+        await Promise.all(jobs.slice(at, at + 16).map(async (job) => Object.assign(job, await uidsOf(job.file))));
+      }
+      for (const job of jobs.filter((one) => one.uid)) {
         job.counted = true;
         this.study(job.uid).total += 1;
       }
-      this.show();
+      for (let at = 0; at < jobs.length && !this.stopped; at += ASK_AT_ONCE) await this.ask(jobs.slice(at, at + ASK_AT_ONCE));
+    }
+
+    // Which images are here already? The same identification is not enough: the bytes must be the same.
+    async ask(jobs) {
+      const named = jobs.filter((job) => job.sop);
+      if (!named.length || !window.crypto?.subtle) return;
+      let known;
+      try {
+        const answer = await fetch(this.root.dataset.knownUrl, {
+          method: "POST",
+          headers: { "Content-Type": "application/json", "X-CSRFToken": csrfToken() },
+          body: JSON.stringify({ sop_instance_uids: named.map((job) => job.sop) }),
+        });
+        if (!answer.ok) return;
+        known = (await answer.json()).known;
+      } catch {
+        return; // then everything is sent, and the server says what it knew
+      }
+      for (const job of named.filter((one) => known[one.sop])) {
+        const { sha256, ...told } = known[job.sop];
+        if ((await sha256Of(job.file)) !== sha256) continue;
+        this.queue.splice(this.queue.indexOf(job), 1);
+        this.settle(job, 200, told);
+        this.show();
+      }
     }
 
     pump() {
-      while (!this.stopped && this.running.size < AT_ONCE && this.queue.length) this.send(this.queue.shift());
+      while (!this.stopped && this.running.size < AT_ONCE && this.queue.length) this.send(this.nextBatch());
       this.show();
     }
 
-    async send(job) {
-      this.running.add(job);
-      job.uid ??= await window.studyInstanceUid(job.file);
-      const { status, answer } = await this.post(job);
-      this.running.delete(job);
-      job.sent = 0;
-      if (!job.stopped) this.settle(job, status, answer);
+    // What was refused or lost once goes alone, so that one file never keeps others from arriving.
+    nextBatch() {
+      const jobs = [this.queue.shift()];
+      let bytes = jobs[0].file.size;
+      while (!jobs[0].tries && this.queue.length && jobs.length < BATCH_FILES && bytes + this.queue[0].file.size <= BATCH_BYTES && !this.queue[0].tries) {
+        bytes += this.queue[0].file.size;
+        jobs.push(this.queue.shift());
+      }
+      return { jobs, bytes, sent: 0, stopped: false };
+    }
+
+    async send(batch) {
+      this.running.add(batch);
+      const { status, answer } = await this.post(batch);
+      this.running.delete(batch);
+      if (!batch.stopped) batch.jobs.forEach((job, place) => this.settle(job, status, answer?.answers?.[place] || answer));
       this.pump();
       this.refreshList(!this.active);
     }
 
-    post(job) {
+    post(batch) {
       return new Promise((done) => {
-        const request = (job.request = new XMLHttpRequest());
+        const request = (batch.request = new XMLHttpRequest());
         request.open("POST", this.root.dataset.url);
         request.responseType = "json";
         request.setRequestHeader("X-CSRFToken", csrfToken());
         request.setRequestHeader("Accept", "application/json");
         request.upload.addEventListener("progress", (event) => {
-          job.sent = Math.min(event.loaded, job.file.size);
+          batch.sent = Math.min(event.loaded, batch.bytes);
           this.show();
         });
         request.addEventListener("loadend", () => done({ status: request.status, answer: request.response }));
         const form = new FormData();
-        form.append("file", job.file, job.file.name);
+        for (const job of batch.jobs) form.append("file", job.file, job.file.name);
         request.send(form);
       });
     }
@@ -187,7 +242,7 @@
       this.settled += 1;
       this.doneBytes += job.file.size;
       const words = answer?.message || answer?.detail || `The server could not take this file (${status}).`;
-      if (status !== 200 && status !== 201) return this.refuse(job, words, true);
+      if (status !== 200 || !answer?.case) return this.refuse(job, words, true);
       this[answer.outcome] += 1;
       this.ofStudy(job, answer);
       this.answer(job, answer.outcome === "received" ? "received" : "already here");
@@ -202,12 +257,11 @@
         this.problem = status === 0 ? "The connection was lost. What arrived is kept." : "The server could not take some files. What arrived is kept.";
         return;
       }
-      job.waiting = true;
-      this.running.add(job);
+      const waiting = { jobs: [job], bytes: 0, sent: 0, stopped: false };
+      this.running.add(waiting);
       setTimeout(() => {
-        job.waiting = false;
-        this.running.delete(job);
-        if (!job.stopped) this.queue.unshift(job);
+        this.running.delete(waiting);
+        if (!waiting.stopped) this.queue.unshift(job);
         this.pump();
       }, wait);
     }
@@ -253,10 +307,10 @@
 
     stop() {
       this.stopped = true;
-      for (const job of this.running) {
-        job.stopped = true;
-        job.request?.abort();
-        this.failed.push(job);
+      for (const batch of this.running) {
+        batch.stopped = true;
+        batch.request?.abort();
+        this.failed.push(...batch.jobs);
       }
       this.failed.push(...this.queue.splice(0));
       this.problem = "You stopped it. What arrived is kept.";
@@ -266,7 +320,6 @@
     retry() {
       this.stopped = false;
       this.problem = "";
-      for (const job of this.failed) job.stopped = false;
       this.queue.push(...this.failed.splice(0));
       this.startedAt = performance.now() - 1;
       this.pump();
@@ -283,7 +336,7 @@
     }
 
     draw() {
-      const sending = [...this.running].reduce((sum, job) => sum + job.sent, 0);
+      const sending = [...this.running].reduce((sum, batch) => sum + batch.sent, 0);
       const bytes = this.doneBytes + sending;
       const bar = this.part("bar");
       bar.max = Math.max(this.totalBytes, 1);
