@@ -30,6 +30,7 @@ stringData:
   DATABASE_URL: "postgres://cancer:$database@postgres:5432/cancer"
   BROKER_URL: "redis://:$broker@valkey:6379/0"
   CACHE_URL: "redis://:$broker@valkey:6379/1"
+  METRICS_TOKEN: "$(random)"
   EMAIL_URL: "${EMAIL_URL:-dummymail://}"
 ---
 apiVersion: v1

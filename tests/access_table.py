@@ -204,4 +204,5 @@ OPEN_TO_ANYBODY = {
     "accounts/password/reset/key/done/",
     "healthz",
     "readyz",
+    "metrics",  # asks for a token of its own
 }

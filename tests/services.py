@@ -40,7 +40,8 @@ def ensure_services() -> None:
         os.environ["DATABASE_URL"] = start_postgres()
     if "BROKER_URL" not in os.environ:
         os.environ["BROKER_URL"] = start_broker()
-    os.environ.setdefault("SECRET_KEY", "only-for-tests")
+    os.environ.setdefault("SECRET_KEY", "only-for-tests-but-as-long-as-a-real-one-has-to-be-9")
+    os.environ.setdefault("TRAINING_KEY", "only-for-tests")
     _take_own_broker_database()
 
 
