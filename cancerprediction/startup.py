@@ -5,7 +5,7 @@ from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.db import DatabaseError, connection
-from django.db.migrations.executor import MigrationExecutor
+from django.db.migrations.loader import MigrationLoader
 
 _LOCAL = {"localhost", "127.0.0.1", "::1", "[::1]"}
 _KEY_LENGTH = 50
@@ -87,6 +87,6 @@ def missing_migrations() -> list[str]:
 
 def unapplied_migrations() -> list[str]:
     """Migrations that this program knows and the database has not. Newer ones do not matter."""
-    executor = MigrationExecutor(connection)
-    plan = executor.migration_plan(executor.loader.graph.leaf_nodes())
-    return [f"{migration.app_label}.{migration.name}" for migration, _ in plan]
+    loader = MigrationLoader(connection)
+    missing = set(loader.graph.nodes) - set(loader.applied_migrations)
+    return [f"{app}.{name}" for app, name in sorted(missing)]
