@@ -121,6 +121,7 @@ TABLE = [
     ("GET", "doctor/cases/<uuid:public_id>/", CASE, LOOK_AS_READER),
     ("GET", "doctor/cases/<uuid:public_id>/state/", CASE, LOOK_AS_READER),
     ("GET", "doctor/cases/<uuid:public_id>/history/", CASE, LOOK_AS_READER),
+    ("GET", "doctor/cases/<uuid:public_id>/compare/", CASE, LOOK_AS_READER),
     # --- operations
     ("GET", "operations/", "", ADMINS),
     ("GET", "operations/state/", "", ADMINS),

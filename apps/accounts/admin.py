@@ -80,8 +80,8 @@ class PersonAdmin(AuditedAdmin, UserAdmin):
 
 @admin.register(Site)
 class SiteAdmin(AuditedAdmin):
-    audited_values = ("name",)
-    list_display = ["name"]
+    audited_values = ("name", "reads_twice")
+    list_display = ["name", "reads_twice"]
     search_fields = ["name"]
 
     def has_delete_permission(self, request: HttpRequest, obj: Site | None = None) -> bool:

@@ -14,6 +14,12 @@ class Site(models.Model):
     """A hospital or department. Users and cases belong to exactly one."""
 
     name = models.CharField(max_length=120, unique=True)
+    reads_twice = models.BooleanField(
+        "every case is read twice",
+        default=False,
+        help_text="A second doctor reads each case without seeing the first reading; where the two "
+        "differ, a third decides. Switch it on only with three doctors or more.",
+    )
 
     class Meta:
         ordering = ["name"]

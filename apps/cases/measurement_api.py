@@ -93,7 +93,7 @@ class SeriesMeasurementsView(APIView):
 
     @extend_schema(responses=MeasurementSerializer(many=True), operation_id="measurement_list")
     def get(self, request: Request, public_id: UUID) -> Response:
-        found = measurements_of(visible_series(request, public_id))
+        found = measurements_of(visible_series(request, public_id), request.user)
         shown = MeasurementSerializer(found, many=True, context={"request": request})
         return Response(shown.data, headers={"Cache-Control": "private, no-store"})
 

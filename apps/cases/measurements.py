@@ -4,11 +4,12 @@ from typing import Any
 from uuid import UUID
 
 from django.db import IntegrityError, transaction
-from django.db.models import F, QuerySet
+from django.db.models import F, Q, QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 
 from apps.accounts.models import User
+from apps.accounts.permissions import Role
 from apps.audit.models import AuditEvent
 from apps.audit.services import record
 from apps.cases.models import Case, Instance, Measurement, Series
@@ -29,9 +30,14 @@ class MeasurementConflict(Exception):
         self.message = message
 
 
-def measurements_of(series: Series) -> QuerySet[Measurement]:
-    """What anybody measured on the series and nobody deleted, oldest first."""
+def measurements_of(series: Series, user: User | None = None) -> QuerySet[Measurement]:
+    """What anybody measured on the series and nobody deleted, oldest first.
+
+    For a `user`, while two doctors read apart from each other: no other doctor's.
+    """
     kept = Measurement.objects.kept().filter(instance__series=series)
+    if user and series.study.case.is_read_apart:
+        kept = kept.exclude(~Q(author=user), author__role=Role.DOCTOR)
     return kept.select_related("author", "instance")
 
 

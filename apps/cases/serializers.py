@@ -213,7 +213,8 @@ class CaseEventSerializer(serializers.Serializer):
     text = serializers.SerializerMethodField()
 
     def get_text(self, event: CaseEvent) -> str:
-        reads = self.context["request"].user.can(Permission.READ_CASE)
+        user = self.context["request"].user
+        reads = user.can(Permission.READ_CASE) and not event.case.is_read_apart
         return event.text if reads else event.text_without_answer
 
 

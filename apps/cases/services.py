@@ -24,6 +24,7 @@ from apps.cases.models import (
 
 BREAK_GLASS_TIME = timedelta(hours=4)
 Status = Case.Status
+Stage = Case.Stage
 
 
 class CaseConflict(Exception):
@@ -64,6 +65,7 @@ def send_case(
             "sent_by": request.user,
             "sent_at": timezone.now(),
             "claimed_by": None,
+            "stage": Stage.FIRST,
         },
     )
     _note(case, request, CaseEvent.Kind.SENT, AuditEvent.Action.SENT)
@@ -87,7 +89,7 @@ def claim_case(case: Case, *, request: HttpRequest) -> None:
         Status.IN_REVIEW,
         status__in=[Status.SENT],
         # It may have been sent again to somebody else since the page was opened.
-        pk__in=Case.objects.readable_by(request.user).values("pk"),
+        pk__in=Case.objects.claimable_by(request.user).values("pk"),
         changes={"claimed_by": request.user},
     )
     _note(case, request, CaseEvent.Kind.CLAIMED, AuditEvent.Action.CLAIMED)
@@ -109,6 +111,7 @@ def release_case(case: Case, *, request: HttpRequest) -> None:
 @transaction.atomic
 def take_over_case(case: Case, *, request: HttpRequest, revision: int) -> None:
     """Take a case that another doctor holds (they are absent, or asked for it)."""
+    _refuse_same_eyes(case, request.user)
     _move(
         case,
         Status.IN_REVIEW,
@@ -122,6 +125,7 @@ def take_over_case(case: Case, *, request: HttpRequest, revision: int) -> None:
 @transaction.atomic
 def return_case(case: Case, *, request: HttpRequest, revision: int, reason: str) -> None:
     """Give the case back to the technician with the reason."""
+    _refuse_same_eyes(case, request.user)
     _hold(case, request.user)
     _move(
         case,
@@ -143,23 +147,29 @@ def record_verdict(
     diagnoses: list[str],
     text: str,
     report_body: str,
+    second_read: bool = False,
 ) -> Verdict:
-    """Write a verdict and its signed report; on a reported case it is a correction."""
-    _hold(case, request.user)
+    """Write a verdict and its signed report; on a reported case it is a correction by anybody.
+
+    A first reading that is to be read twice (`second_read`, or the site's rule) sends the case on
+    to another doctor instead of reporting it; readings that differ send it to a third.
+    """
     corrects = case.status == Status.REPORTED
-    now = timezone.now()
+    if not corrects:
+        _hold(case, request.user)
+        _refuse_same_eyes(case, request.user)
+    stage = case.stage
+    following = None if corrects else _following_stage(case, cancer, second_read)
     _move(
         case,
-        Status.REPORTED,
+        Status.SENT if following else Status.REPORTED,
         revision=revision,
         status__in=[Status.SENT, Status.IN_REVIEW, Status.REPORTED],
-        changes={"claimed_by": request.user, "reported_at": now},
+        changes=_handed_on(case, following) if following else _reported_by(request.user),
     )
-    reading = open_reading(case, request.user)
-    Reading.objects.filter(pk=reading.pk).update(finished_at=now)
     verdict = Verdict.objects.create(
         case=case,
-        reading=reading,
+        reading=_finish_reading(case, request.user, None if corrects else stage),
         doctor=request.user,
         cancer=cancer,
         diagnoses=diagnoses,
@@ -167,8 +177,60 @@ def record_verdict(
     )
     Report.objects.create(case=case, verdict=verdict, signed_by=request.user, body=report_body)
     kind = CaseEvent.Kind.CORRECTED if corrects else CaseEvent.Kind.VERDICT
-    _note(case, request, kind, AuditEvent.Action.VERDICT, verdict.get_cancer_display())
+    _note(
+        case,
+        request,
+        CaseEvent.Kind.READ if following else kind,
+        AuditEvent.Action.VERDICT,
+        verdict.get_cancer_display(),
+    )
     return verdict
+
+
+def _following_stage(case: Case, cancer: str, second_read: bool) -> str | None:
+    """Which reading must follow this one; None when the case is reported with it."""
+    if case.stage == Stage.FIRST:
+        return Stage.SECOND if second_read or case.site.reads_twice else None
+    if case.stage == Stage.ARBITRATION:
+        return None
+    return None if reading_before(case).cancer == cancer else Stage.ARBITRATION
+
+
+def reading_before(case: Case) -> Verdict:
+    """The newest verdict: for a second reading, what the first reader said."""
+    return case.verdicts.select_related("doctor").latest("pk")
+
+
+def _handed_on(case: Case, stage: str) -> dict[str, Any]:
+    """A case meant for one doctor goes to their site's open list; a group keeps its cases."""
+    return {"stage": stage, "claimed_by": None, "receiver": None}
+
+
+def _reported_by(doctor: User) -> dict[str, Any]:
+    return {"claimed_by": doctor, "reported_at": timezone.now()}
+
+
+def _finish_reading(case: Case, doctor: User, stage: str | None) -> Reading:
+    """The doctor's look, finished now; a correction (no stage) leaves as whom it was made."""
+    reading = open_reading(case, doctor)
+    reading.kind = stage or reading.kind
+    reading.finished_at = timezone.now()
+    reading.save(update_fields=["kind", "finished_at"])
+    return reading
+
+
+def has_read(case: Case, doctor: User) -> bool:
+    """Whether this doctor has finished a reading of the case."""
+    return case.readings.filter(doctor=doctor, finished_at__isnull=False).exists()
+
+
+def _refuse_same_eyes(case: Case, doctor: User) -> None:
+    """Refuse a second reading, or an arbitration, by somebody who has read the case."""
+    if case.waits_for_other_eyes and has_read(case, doctor):
+        raise CaseConflict(
+            f"You have read this case already; the {case.get_stage_display()} is another doctor's. "
+            "Nothing was changed."
+        )
 
 
 def open_reading(case: Case, doctor: User) -> Reading:

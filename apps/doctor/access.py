@@ -1,13 +1,13 @@
 """Who may act on a case, who may only look, and how break-glass finds one."""
 
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 
 from apps.accounts.models import User
 from apps.accounts.permissions import Permission
 from apps.audit.models import AuditEvent
 from apps.audit.services import record
-from apps.cases.models import Case
+from apps.cases.models import Case, Verdict
 
 MOST_MATCHES = 20
 
@@ -23,6 +23,16 @@ def is_readable(case: Case, user: User) -> bool:
 def looks_only(case: Case, user: User) -> bool:
     """Whether this is a doctor who sees the case by break-glass alone."""
     return user.can(Permission.READ_CASE) and not is_readable(case, user)
+
+
+def is_blind(case: Case, user: User) -> bool:
+    """Whether this doctor must not see what others said: until the second reading is signed."""
+    return case.is_read_apart and is_readable(case, user)
+
+
+def verdicts_for(case: Case, user: User) -> QuerySet[Verdict]:
+    """The case's verdicts that this user may see, newest first."""
+    return case.verdicts.filter(doctor=user) if is_blind(case, user) else case.verdicts.all()
 
 
 def look_up(number: str, request: HttpRequest) -> list[Case]:

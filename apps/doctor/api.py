@@ -29,7 +29,7 @@ from apps.classifier.learning import NotUsable
 from apps.classifier.models import FindingHeatmap, Prediction
 from apps.classifier.services import override_gate, predictions_of, retry_prediction
 from apps.doctor import serializers
-from apps.doctor.access import look_up, looks_only
+from apps.doctor.access import look_up, looks_only, verdicts_for
 from apps.doctor.reading import finding_data
 from apps.doctor.services import correct_chest, findings_of, sign
 from apps.doctor.worklist import cases_for, rows_for
@@ -126,9 +126,9 @@ class FindingsView(GenericAPIView):
             site_pk=case.site_id,
             what="findings",
         )
-        findings = findings_of(case).prefetch_related("verdicts__verdict__doctor")
+        findings = findings_of(case, request.user).prefetch_related("verdicts__verdict__doctor")
         page = self.paginate_queryset(findings.order_by("number", "pk"))
-        shown = [finding_data(finding) for finding in page]
+        shown = [finding_data(finding, case, request.user) for finding in page]
         return self.get_paginated_response(self.get_serializer(shown, many=True).data)
 
 
@@ -167,9 +167,8 @@ class VerdictsView(ListAPIView):
             site_pk=case.site_id,
             what="verdicts",
         )
-        return case.verdicts.select_related("doctor", "report").prefetch_related(
-            "finding_verdicts__finding"
-        )
+        seen = verdicts_for(case, self.request.user)
+        return seen.select_related("doctor", "report").prefetch_related("finding_verdicts__finding")
 
     @extend_schema(
         request=serializers.VerdictInSerializer,
@@ -178,7 +177,7 @@ class VerdictsView(ListAPIView):
     )
     def post(self, request: Request, public_id: UUID) -> Response:
         case = _readable(request, public_id)
-        given = _checked(serializers.VerdictInSerializer, request, case=case)
+        given = _checked(serializers.VerdictInSerializer, request, case=case, user=request.user)
         try:
             signed = sign(
                 case,

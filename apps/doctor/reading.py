@@ -10,6 +10,7 @@ from django.utils import timezone
 from apps.accounts.models import User
 from apps.accounts.permissions import Permission
 from apps.cases.models import AccessGrant, Case, CaseEvent, Reading, Series
+from apps.cases.services import has_read
 from apps.classifier.models import (
     Finding,
     FindingVerdict,
@@ -18,7 +19,7 @@ from apps.classifier.models import (
     TrainingExample,
 )
 from apps.classifier.services import current_predictions, predictions_of
-from apps.doctor.access import is_readable, looks_only
+from apps.doctor.access import is_blind, is_readable, looks_only
 from apps.doctor.answers import (
     answering,
     disagrees,
@@ -44,23 +45,30 @@ def state_of(case: Case, user: User) -> dict[str, Any]:
         "may_retry": user.can(Permission.RETRY_PREDICTION) and not looking,
         "may_override": user.can(Permission.OVERRIDE_GATE) and not looking,
     }
+    blind = is_blind(case, user)
+    read_before = case.waits_for_other_eyes and has_read(case, user)
     return {
         "revision": case.revision,
+        "stage": case.stage,
+        "stage_label": case.get_stage_display(),
+        "blind": blind,
+        "read_before": read_before,
+        "may_ask_second": case.stage == Case.Stage.FIRST and not case.site.reads_twice,
         "status": case.status,
         "status_label": case.get_status_display(),
         "with_whom": str(case.claimed_by) if case.claimed_by else "",
         "mine": case.claimed_by_id == user.pk,
-        "can_read": case.is_open_for_reading and is_readable(case, user),
+        "can_read": case.is_open_for_reading and not read_before and is_readable(case, user),
         "late": late_images(case),
         "working": summary.status in {Status.QUEUED, Status.RUNNING},
         "ai": {"status": summary.status, "words": summary.words, "nothing": summary.nothing},
         "predictions": [
             {**_prediction(p, current, standing), **steps} for p in _shown(current, standing)
         ],
-        "findings": _findings(case, standing),
+        "findings": _findings(case, standing, user),
         "next_number": next_number(case),
-        "sent_corrections": _sent_corrections(case),
-        "verdicts": case.verdicts.count(),
+        "sent_corrections": _sent_corrections(case, user if blind else None),
+        "verdicts": 0 if case.waits_for_other_eyes else case.verdicts.count(),
     }
 
 
@@ -107,22 +115,29 @@ def _seconds(prediction: Prediction) -> float | None:
     return round((prediction.finished_at - prediction.queued_at).total_seconds(), 1)
 
 
-def _findings(case: Case, standing: list[Prediction]) -> list[dict[str, Any]]:
+def _findings(case: Case, standing: list[Prediction], user: User) -> list[dict[str, Any]]:
     """The standing answers' findings, the leading series first, then doctors' own marks."""
     order = {prediction.pk: place for place, prediction in enumerate(standing)}
     shown = [
         finding
-        for finding in findings_of(case).prefetch_related("verdicts__verdict__doctor")
+        for finding in findings_of(case, user).prefetch_related("verdicts__verdict__doctor")
         if finding.prediction_id in order or finding.source == Finding.Source.DOCTOR
     ]
     shown.sort(key=lambda f: (order.get(f.prediction_id, len(order)), f.number, f.pk))
-    return [finding_data(finding) for finding in shown]
+    return [finding_data(finding, case, user) for finding in shown]
 
 
-def finding_data(finding: Finding) -> dict[str, Any]:
-    """One finding with the last answer to it and what would disagree with the AI."""
+def finding_data(finding: Finding, case: Case, user: User) -> dict[str, Any]:
+    """One finding with the last answer to it and what would disagree with the AI.
+
+    While two doctors read apart from each other, each sees only their own answers.
+    """
     by_model = finding.source == Finding.Source.MODEL
-    said = max(finding.verdicts.all(), key=lambda one: one.pk, default=None)
+    apart = case.is_read_apart
+    answers = [
+        one for one in finding.verdicts.all() if not apart or one.verdict.doctor_id == user.pk
+    ]
+    said = max(answers, key=lambda one: one.pk, default=None)
     return {
         "id": str(finding.public_id),
         "number": finding.number,
@@ -151,8 +166,11 @@ def finding_data(finding: Finding) -> dict[str, Any]:
     }
 
 
-def _sent_corrections(case: Case) -> list[dict[str, str]]:
+def _sent_corrections(case: Case, only: User | None) -> list[dict[str, str]]:
     """What was already sent for retraining from this case, so that it is not ticked again."""
+    sent = case.training_examples.exclude(status=TrainingExample.Status.REJECTED)
+    if only:
+        sent = sent.filter(sent_by=only)
     return [
         {
             "finding": str(example.finding.public_id) if example.finding else "",
@@ -160,9 +178,7 @@ def _sent_corrections(case: Case) -> list[dict[str, str]]:
             "label": example.label,
             "status": example.get_status_display(),
         }
-        for example in case.training_examples.exclude(status=TrainingExample.Status.REJECTED)
-        .select_related("finding")
-        .order_by("pk")
+        for example in sent.select_related("finding").order_by("pk")
     ]
 
 

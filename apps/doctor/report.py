@@ -38,12 +38,21 @@ def _head(case: Case, doctor: User) -> str:
         f"{corrects} on {study}",
         f"Patient: {patient.display_name}, ID {patient.patient_id or 'none'}",
         *([f"The files of this study say: {study.other_name}"] if study.other_name else []),
+        *_as_whom(case),
         f"Accession number: {study.accession_number or 'none'}",
         f"Signed by {doctor} on {timezone.localtime():%d %B %Y, %H:%M %Z}",
     ]
     if case.clinical_question:
         lines.append(f"Question: {case.clinical_question}")
     return "\n".join(lines)
+
+
+def _as_whom(case: Case) -> list[str]:
+    """Which reading this is, where a case is read by several."""
+    if not case.waits_for_other_eyes:
+        return []
+    before = ", ".join(str(one.doctor) for one in case.readings.filter(finished_at__isnull=False))
+    return [f"This is the {case.get_stage_display()}; read before by {before}."]
 
 
 def _verdict(answer: "VerdictAnswer") -> str:

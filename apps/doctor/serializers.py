@@ -64,11 +64,16 @@ class VerdictInSerializer(RevisionSerializer):
         child=serializers.CharField(max_length=300), max_length=50, default=list
     )
     text = serializers.CharField(max_length=20_000, allow_blank=True, default="")
+    second_read = serializers.BooleanField(
+        default=False, help_text="Hand the case to a second reader, who does not see this one."
+    )
     findings = FindingAnswerSerializer(many=True, default=list, max_length=500)
     missed = MissedNoduleSerializer(many=True, default=list, max_length=100)
 
     def validate_findings(self, answers: list[dict]) -> list[FindingAnswer]:
-        known = {one.public_id: one for one in findings_of(self.context["case"])}
+        known = {
+            one.public_id: one for one in findings_of(self.context["case"], self.context["user"])
+        }
         ids = [one["finding"] for one in answers]
         if len(set(ids)) < len(ids):
             raise serializers.ValidationError("A finding is answered twice.")
@@ -168,7 +173,7 @@ class StateSerializer(serializers.ModelSerializer):
 
     class Meta:
         model = Case
-        fields = ["public_id", "status", "revision", "with_whom"]
+        fields = ["public_id", "status", "stage", "revision", "with_whom"]
 
     def get_with_whom(self, case: Case) -> str:
         return str(case.claimed_by or "")

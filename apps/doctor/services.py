@@ -7,6 +7,7 @@ from django.db import transaction
 from django.db.models import Exists, Max, OuterRef, Q, QuerySet
 from django.http import HttpRequest
 
+from apps.accounts.models import User
 from apps.cases.models import Case, Instance, Verdict
 from apps.cases.services import CaseConflict, claim_case, record_verdict
 from apps.classifier.learning import NotUsable, send_for_retraining, take_back_outdated
@@ -17,6 +18,7 @@ from apps.classifier.models import (
     ModelVersion,
     TrainingExample,
 )
+from apps.doctor.access import is_blind
 from apps.doctor.answers import disagrees, version_of
 from apps.doctor.report import report_body
 from apps.doctor.worklist import next_unclaimed
@@ -57,6 +59,7 @@ class VerdictAnswer:
     cancer: str
     diagnoses: list[str] = field(default_factory=list)
     text: str = ""
+    second_read: bool = False
     findings: list[FindingAnswer] = field(default_factory=list)
     missed: list[MissedNodule] = field(default_factory=list)
 
@@ -70,11 +73,16 @@ class Signed:
     not_sent: list[str] = field(default_factory=list)
 
 
-def findings_of(case: Case) -> QuerySet[Finding]:
-    """The findings that doctors may see and answer: no shadow prediction's."""
+def findings_of(case: Case, user: User) -> QuerySet[Finding]:
+    """The findings that this user may see and answer.
+
+    No shadow prediction's; before the second reading is signed, no other doctor's marks.
+    """
+    found = case.findings.filter(Q(prediction__isnull=True) | Q(prediction__shadow=False))
+    if is_blind(case, user):
+        found = found.filter(Q(source=Finding.Source.MODEL) | Q(author=user))
     return (
-        case.findings.filter(Q(prediction__isnull=True) | Q(prediction__shadow=False))
-        .select_related("instance__series", "prediction", "author")
+        found.select_related("instance__series", "prediction", "author")
         .prefetch_related("prediction__model_versions")
         .annotate(has_heatmap=Exists(FindingHeatmap.objects.filter(finding=OuterRef("pk"))))
     )
@@ -107,6 +115,7 @@ def sign(case: Case, *, request: HttpRequest, revision: int, answer: VerdictAnsw
         diagnoses=answer.diagnoses,
         text=answer.text,
         report_body=report_body(case, request.user, answer, first_number),
+        second_read=answer.second_read,
     )
     signed = Signed(verdict)
     for one in answer.findings:

@@ -13,6 +13,7 @@ urlpatterns = [
     path("cases/<uuid:public_id>/", reading.case, name="case"),
     path("cases/<uuid:public_id>/state/", reading.state, name="case_state"),
     path("cases/<uuid:public_id>/history/", reading.history, name="case_history"),
+    path("cases/<uuid:public_id>/compare/", reading.compare, name="case_compare"),
     path("corrections/", corrections.corrections, name="corrections"),
     path("break-glass/", break_glass.break_glass, name="break_glass"),
 ]

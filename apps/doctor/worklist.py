@@ -70,11 +70,7 @@ def _turn(user: User) -> Choose:
 
 def next_unclaimed(user: User) -> QuerySet[Case]:
     """What nobody reads yet, in the order of the list."""
-    return (
-        Case.objects.readable_by(user)
-        .filter(status=Status.SENT)
-        .order_by("priority", "sent_at", "pk")
-    )
+    return Case.objects.claimable_by(user).order_by("priority", "sent_at", "pk")
 
 
 @dataclass(frozen=True)

@@ -231,3 +231,43 @@ def test_a_case_taken_over_elsewhere_cannot_be_signed_here(desk, live_server, pe
     expect(desk.locator("#sign-problem")).to_contain_text(str(people.teammate))
     expect(desk.locator("#sign-verdict")).to_be_hidden()
     assert not case.verdicts.exists()
+
+
+def test_a_second_reader_is_told_what_is_hidden_and_the_third_compares(desk, live_server, people):
+    case = make_case(people.home, status="sent")
+    open_case(desk, live_server, case)
+    write_verdict(desk, "yes", "Carcinoma")
+    desk.locator("#second-read").check()
+    desk.locator("#sign-verdict").click()
+    expect(desk.locator("#verdict-news")).to_contain_text("Signed at")
+    expect(desk.locator("#sign-verdict")).to_be_hidden()
+
+    enter_as(desk, live_server, people.teammate)
+    open_case(desk, live_server, case)
+    desk.locator("#write-verdict").click()
+    expect(desk.locator("#verdict-news")).to_contain_text("hidden until you sign")
+    expect(desk.locator("#diagnoses")).to_have_value("")
+    write_verdict_in_open_form(desk, "no", "Granuloma")
+    expect(desk.locator("#case-state")).to_have_text("sent")
+
+    enter_as(desk, live_server, people.colleague)
+    open_case(desk, live_server, case)
+    desk.locator("#write-verdict").click()
+    desk.get_by_role("link", name="Compare both readings").click()
+    expect(desk.locator(".compare")).to_contain_text("differs")
+    expect(desk.locator(".compare")).to_contain_text("Granuloma")
+
+
+def write_verdict_in_open_form(page: Page, cancer: str, diagnoses: str) -> None:
+    page.locator(f"label[for=cancer-{cancer}]").click()
+    page.fill("#diagnoses", diagnoses)
+    page.locator("#sign-verdict").click()
+    expect(page.locator("#verdict-news")).to_contain_text("Signed at")
+
+
+def enter_as(page: Page, live_server, person) -> None:
+    """Another person sits down at this browser."""
+    session = logged_in(person).cookies[settings.SESSION_COOKIE_NAME].value
+    page.context.add_cookies(
+        [{"name": settings.SESSION_COOKIE_NAME, "value": session, "url": live_server.url}]
+    )

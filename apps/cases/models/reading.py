@@ -8,12 +8,13 @@ from apps.cases.models.work import Case
 
 
 class Reading(models.Model):
-    """One doctor's look at a case."""
+    """One doctor's look at a case; `kind` says as whom they finished it."""
 
     case = models.ForeignKey(Case, on_delete=models.PROTECT, related_name="readings")
     doctor = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="readings"
     )
+    kind = models.CharField(max_length=12, choices=Case.Stage, default=Case.Stage.FIRST)
     opened_at = models.DateTimeField(auto_now_add=True)
     ai_first_shown_at = models.DateTimeField(null=True)
     finished_at = models.DateTimeField(null=True)

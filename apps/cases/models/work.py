@@ -36,6 +36,14 @@ class CaseQuerySet(models.QuerySet):
         """A doctor's worklist: visible without break-glass."""
         return self.filter(self._for_doctor(user))
 
+    def claimable_by(self, user: User) -> "CaseQuerySet":
+        """What this doctor may take for reading: a second look needs other eyes than the first."""
+        own = self.model.readings.rel.related_model.objects.filter(
+            doctor=user, finished_at__isnull=False
+        )
+        again = ~Q(stage=Case.Stage.FIRST) & Q(pk__in=own.values("case"))
+        return self.readable_by(user).filter(status=Case.Status.SENT).exclude(again)
+
     def workable_by(self, user: User) -> "CaseQuerySet":
         """The cases to which this user may add something: visible without break-glass."""
         visible = self.visible_to(user)
@@ -62,6 +70,11 @@ class Case(models.Model):
         RETURNED = "returned", "returned"
         WITHDRAWN = "withdrawn", "withdrawn"
 
+    class Stage(models.TextChoices):
+        FIRST = "first", "first read"
+        SECOND = "second", "second read"
+        ARBITRATION = "arbitration", "arbitration"
+
     class Priority(models.IntegerChoices):
         EMERGENCY = 0, "emergency"
         URGENT = 1, "urgent"
@@ -72,6 +85,9 @@ class Case(models.Model):
     study = models.OneToOneField(Study, on_delete=models.PROTECT, related_name="case")
     status = models.CharField(
         max_length=20, choices=Status, default=Status.DRAFT, editable=False, db_index=True
+    )
+    stage = models.CharField(
+        max_length=12, choices=Stage, default=Stage.FIRST, help_text="Which reading it waits for."
     )
     priority = models.PositiveSmallIntegerField(choices=Priority, default=Priority.ROUTINE)
     clinical_question = models.CharField(max_length=1000, blank=True)
@@ -131,6 +147,16 @@ class Case(models.Model):
         return self.status in waiting or self.is_orphaned
 
     @property
+    def is_read_apart(self) -> bool:
+        """Between the first reading and the second: nobody may tell the second reader anything."""
+        return self.stage == self.Stage.SECOND and self.status != self.Status.REPORTED
+
+    @property
+    def waits_for_other_eyes(self) -> bool:
+        """Read once or twice already, and not reported yet."""
+        return self.stage != self.Stage.FIRST and self.status != self.Status.REPORTED
+
+    @property
     def is_open_for_reading(self) -> bool:
         return self.status in {self.Status.SENT, self.Status.IN_REVIEW, self.Status.REPORTED}
 
@@ -147,6 +173,7 @@ class CaseEvent(AppendOnlyModel):
         RETURNED = "returned", "returned"
         VERDICT = "verdict", "verdict given"
         CORRECTED = "corrected", "verdict corrected"
+        READ = "read", "read, to be read again"
         WITHDRAWN = "withdrawn", "withdrawn"
         OVERRIDDEN = "overridden", "chest check overridden"
         SENT_FOR_RETRAINING = "sent_for_retraining", "sent for retraining"
@@ -168,7 +195,12 @@ class CaseEvent(AppendOnlyModel):
     @property
     def text_without_answer(self) -> str:
         """The text for whoever does not read cases: what a doctor or the AI found is left out."""
-        tells = {self.Kind.VERDICT, self.Kind.CORRECTED, self.Kind.SENT_FOR_RETRAINING}
+        tells = {
+            self.Kind.VERDICT,
+            self.Kind.READ,
+            self.Kind.CORRECTED,
+            self.Kind.SENT_FOR_RETRAINING,
+        }
         return "" if self.kind in tells else self.text
 
 

@@ -2,6 +2,7 @@
 
 from uuid import UUID
 
+from django.core.exceptions import PermissionDenied
 from django.db.models import Prefetch
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404, render
@@ -16,6 +17,8 @@ from apps.cases.pictures import text_of_age
 from apps.cases.services import open_reading
 from apps.classifier.models import FindingVerdict
 from apps.classifier.services import predictions_of
+from apps.doctor.access import is_blind, verdicts_for
+from apps.doctor.comparison import compared, last_verdicts
 from apps.doctor.reading import (
     first_series,
     grant_of,
@@ -34,7 +37,7 @@ LOOK = Permission.BREAK_GLASS
 def visible_case(request: HttpRequest, public_id: UUID) -> Case:
     """The case if this user may look at it, else 404."""
     cases = Case.objects.visible_to(request.user).select_related(
-        "study__patient", "claimed_by", "receiver", "receiver_group", "sent_by"
+        "study__patient", "site", "claimed_by", "receiver", "receiver_group", "sent_by"
     )
     return get_object_or_404(cases, public_id=public_id)
 
@@ -67,7 +70,7 @@ def case(request: HttpRequest, public_id: UUID) -> HttpResponse:
             "first": first_series(series, state),
             "priors": priors_of(shown, request.user),
             "waiting": waiting_of(shown),
-            "newest_verdict": shown.verdicts.first(),
+            "newest_verdict": None if shown.waits_for_other_eyes else shown.verdicts.first(),
         },
     )
 
@@ -97,17 +100,43 @@ def history(request: HttpRequest, public_id: UUID) -> HttpResponse:
         site_pk=shown.site_id,
         what="history",
     )
-    verdicts = shown.verdicts.select_related("doctor", "report").prefetch_related(
-        Prefetch(
-            "finding_verdicts", FindingVerdict.objects.select_related("finding").order_by("pk")
+    verdicts = (
+        verdicts_for(shown, request.user)
+        .select_related("doctor", "report", "reading")
+        .prefetch_related(
+            Prefetch(
+                "finding_verdicts", FindingVerdict.objects.select_related("finding").order_by("pk")
+            )
         )
     )
     return render(
         request,
         "doctor/history.html",
         {
+            "case": shown,
+            "blind": is_blind(shown, request.user),
             "events": shown.events.order_by("-pk"),
             "verdicts": verdicts,
             "predictions": predictions_of(shown).select_related("series"),
         },
     )
+
+
+@never_cache
+@require_safe
+@require(LOOK)
+def compare(request: HttpRequest, public_id: UUID) -> HttpResponse:
+    """What each reader said, side by side; closed to a second reader who has not signed."""
+    shown = visible_case(request, public_id)
+    if is_blind(shown, request.user):
+        raise PermissionDenied
+    record(
+        AuditEvent.Action.VIEWED,
+        request=request,
+        target=shown,
+        site_pk=shown.site_id,
+        what="comparison",
+    )
+    verdicts = last_verdicts(shown)
+    context = {"case": shown, "verdicts": verdicts, "rows": compared(verdicts)}
+    return render(request, "doctor/compare.html", context)

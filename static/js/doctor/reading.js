@@ -48,6 +48,7 @@ function holdWords() {
   const who = state.mine ? "you" : state.with_whom;
   if (state.status === "reported") return `Reported by ${who}.`;
   if (state.status === "in_review") return state.mine ? "This case is with you." : `${who} is reading this case.`;
+  if (state.status === "sent" && state.stage !== "first") return `Waits for the ${state.stage_label}.`;
   return state.status === "sent" ? "Nobody reads this case yet." : `This case is ${state.status_label}.`;
 }
 
@@ -72,7 +73,8 @@ function showLate() {
 function showSteps() {
   const open = state.status === "sent" || state.status === "in_review";
   const theirs = Boolean(state.with_whom) && !state.mine;
-  const may = state.can_read && !theirs;
+  const reportedBefore = state.status === "reported";
+  const may = state.can_read && (!theirs || reportedBefore);
   const onVerdict = !byId("pane-verdict").hidden;
   const reported = state.status === "reported";
   show("return-case", may && open);
@@ -85,6 +87,7 @@ function showSteps() {
   byId("sign-verdict").textContent = reported ? "Sign correction" : "Sign verdict";
   show("next-form", Boolean(byId("next-form").dataset.doctor) && !(may && (open || dirty)));
   for (const field of form.elements) field.disabled = !may;
+  show("second-read-line", may && open && state.may_ask_second);
   showVerdictNews(theirs, reported);
   showSummary();
 }
@@ -92,11 +95,18 @@ function showSteps() {
 function showVerdictNews(theirs, reported) {
   const nodes = [];
   if (theirs && state.status === "in_review") nodes.push(notice("warning", "person-lock", `${state.with_whom} is reading this case.`, "You can look. To give the verdict yourself, ask them, then take it over."));
-  else if (theirs && reported) nodes.push(notice("info", "journal-medical", `Reported by ${state.with_whom}.`, "The verdict and the report are under History."));
+  else if (state.read_before) nodes.push(notice("info", "people", "You have read this case.", `The ${state.stage_label} is another doctor's. Your own reading is under History.`));
+  else if (state.can_read && state.blind) nodes.push(notice("info", "eye-slash", "This is a second read.", "What the first reader said is hidden until you sign. Where you differ, a third doctor decides."));
+  else if (state.can_read && state.stage === "arbitration" && !reported) nodes.push(notice("warning", "people", "Two readings differ. Yours decides.", "", compareLink()));
+  else if (theirs && reported && state.can_read) nodes.push(notice("info", "journal-medical", `Reported by ${state.with_whom}.`, "What you change here and sign is a correction in your name. The earlier verdict stays under History."));
   else if (!state.can_read) nodes.push(notice("info", "eye", "You may look at this case, not change it.", state.status === "returned" ? "It is with the technician." : ""));
   else if (reported && !byId("verdict-news").querySelector(".notice-success")) nodes.push(notice("info", "journal-medical", "This case is reported.", "What you change here and sign is a correction: a new verdict. The earlier one stays under History."));
   else if (reported) return;
   replaceIfNew(byId("verdict-news"), nodes);
+}
+
+function compareLink() {
+  return make("a", { class: "btn btn-secondary btn-sm", href: root.compare }, "Compare both readings");
 }
 
 function showSummary() {
@@ -237,7 +247,8 @@ function verdictBody() {
   });
   const missed = draft.data.missed.map(({ instance_id, row, column, diameter_mm, label, retrain }) => ({ instance: instance_id, row, column, diameter_mm, label, retrain }));
   const diagnoses = draft.data.diagnoses.split("\n").map((line) => line.trim()).filter(Boolean);
-  return { revision: state.revision, cancer: draft.data.cancer, diagnoses, text: draft.data.text, findings, missed };
+  const second_read = Boolean(state.may_ask_second && byId("second-read").checked);
+  return { revision: state.revision, cancer: draft.data.cancer, diagnoses, text: draft.data.text, second_read, findings, missed };
 }
 
 async function sign() {
