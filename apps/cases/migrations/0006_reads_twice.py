@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("cases", "0004_measurement"),
+        ("cases", "0005_found_by_their_bytes"),
     ]
 
     operations = [
