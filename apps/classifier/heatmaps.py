@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from apps.classifier.cnn.heatmap import Heatmap, occlusion
+from apps.classifier.cnn.heatmap import Heatmap, heatmap
 from apps.classifier.cnn.runtime import Network
 from apps.classifier.cnn.series import FoundNodule, SliceInput
 from apps.classifier.models import Finding, FindingHeatmap
@@ -16,7 +16,7 @@ def heatmaps_of(
     slices: Sequence[SliceInput], found: Sequence[FoundNodule], malignancy: Network
 ) -> list[Heatmap]:
     """Where the suspicion of the first findings comes from, in their order."""
-    return [occlusion(slices, one.key, one.row, one.column, malignancy) for one in found[:MOST]]
+    return [heatmap(slices, one.key, one.row, one.column, malignancy) for one in found[:MOST]]
 
 
 def store_heatmaps(findings: Sequence[Finding], heatmaps: Sequence[Heatmap]) -> None:

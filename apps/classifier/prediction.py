@@ -4,6 +4,8 @@ import logging
 import os
 import time
 from collections.abc import Callable, Iterable, Sequence
+from functools import cache
+from typing import Any
 
 import cv2
 import numpy as np
@@ -13,6 +15,8 @@ from django.utils import timezone
 
 from apps.cases import storage
 from apps.cases.models import Instance
+from apps.classifier.cnn.contrast import ContrastCheck, disagreement, load_contrast, summary
+from apps.classifier.cnn.folders import CONTRAST
 from apps.classifier.cnn.heatmap import Heatmap
 from apps.classifier.cnn.runtime import WeightsMismatch
 from apps.classifier.cnn.series import Models, SeriesAnalysis, SliceInput, analyse_series
@@ -98,7 +102,24 @@ def models_from(versions: Iterable[ModelVersion]) -> Models:
     by_task = {version.task: version for version in versions}
     if set(PREDICTION_TASKS) - set(by_task):
         raise ModelMissing
-    return Models(**{task: network(by_task[task]) for task in PREDICTION_TASKS})
+    return Models(
+        **{task: network(by_task[task]) for task in PREDICTION_TASKS}, contrast=contrast_check()
+    )
+
+
+@cache
+def contrast_check() -> ContrastCheck:
+    """The check that comes with the program, read once per process."""
+    return load_contrast(CONTRAST)
+
+
+def _contrast(prediction: Prediction, analysis: SeriesAnalysis) -> dict[str, Any]:
+    """What the pixels and the header say of contrast agent; for the technician, never a block."""
+    said, agent = analysis.contrast_probabilities, prediction.series.contrast_bolus_agent
+    return summary(said, agent) | {
+        "warning": disagreement(said, agent) or "",
+        "version": contrast_check().version,
+    }
 
 
 def _reporter(pk: int, token: int, is_lost: Callable[[], bool]) -> Callable[[float], None]:
@@ -130,6 +151,7 @@ def _store(
         profile=analysis.profile,
         warnings=analysis.warnings,
         air_hu=analysis.air_hu,
+        contrast=_contrast(prediction, analysis),
         series_score=analysis.series_score,
     )
     if not stored:

@@ -45,8 +45,10 @@ def checks_of(case: Case, series: list[Series]) -> list[Check]:
 
 
 def ai_checks(predictions: list[Prediction]) -> list[Check]:
-    """What the AI said of the series, one line each."""
-    return [_answer(one) for one in predictions]
+    """What the AI said of the series, one line each, and where the header seems wrong."""
+    return [_answer(one) for one in predictions] + [
+        check for one in predictions if (check := _contrast(one))
+    ]
 
 
 def _counted(series: list[Series]) -> Check:
@@ -98,6 +100,17 @@ def _along_the_normal(instances: list[Instance]) -> Iterator[tuple[str, str]]:
             f"about {missing} missing",
             f"Slices are {spacing:.2f} mm apart, but there are gaps up to {max(gaps):.1f} mm.",
         )
+
+
+def _contrast(prediction: Prediction) -> Check | None:
+    """Whether pixels and header agree on contrast agent; none where the pixels leave it open."""
+    said = prediction.contrast
+    if said.get("warning"):
+        only = "This is only a hint: check the protocol. The case can be sent as it is."
+        return Check("warn", said["warning"], only)
+    if said.get("answer") in {"contrast", "no_contrast"}:
+        return Check("ok", "Contrast agent agrees with the header")
+    return None
 
 
 def _answer(prediction: Prediction) -> Check:

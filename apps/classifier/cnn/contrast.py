@@ -62,6 +62,18 @@ def contrast_features(lungs: Lungs) -> np.ndarray | None:
     return np.concatenate([np.log(shares + 1e-3), np.percentile(values, PERCENTILES) / 50])
 
 
+def summary(probabilities: Sequence[float], contrast_bolus_agent: str) -> dict[str, Any]:
+    """The median over a series' slices beside the header; no answer without soft tissue."""
+    if not probabilities:
+        return {"answer": None, "probability": None, "header": contrast_bolus_agent}
+    middle = float(np.median(probabilities))
+    return {
+        "answer": answer_of(middle),
+        "probability": round(middle, 4),
+        "header": contrast_bolus_agent,
+    }
+
+
 def answer_of(probability: float) -> Answer:
     if probability >= SURE:
         return "contrast"

@@ -12,12 +12,11 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pydicom
 from pydicom.errors import InvalidDicomError
 from pydicom.uid import MediaStorageDirectoryStorage
 
-from apps.classifier.cnn.contrast import answer_of, disagreement, load_contrast
+from apps.classifier.cnn.contrast import disagreement, load_contrast, summary
 from apps.classifier.cnn.geometry import SliceInput
 from apps.classifier.cnn.runtime import load_network
 from apps.classifier.cnn.series import Models, Refused, SeriesAnalysis, analyse_series
@@ -193,13 +192,9 @@ def describe(analysis: SeriesAnalysis) -> dict[str, Any]:
 def describe_contrast(analysis: SeriesAnalysis, agent: str) -> dict[str, Any]:
     """The check's median over the slices beside the header, with a warning where they differ."""
     said = analysis.contrast_probabilities
-    if not said:
-        return {"contrast": {"answer": None, "probability": None, "header": agent}}
-    probability = float(np.median(said))
-    shown = {"answer": answer_of(probability), "probability": round(probability, 4)}
     warning = disagreement(said, agent)
     return {
-        "contrast": shown | {"header": agent},
+        "contrast": summary(said, agent),
         "warnings": analysis.warnings + ([warning] if warning else []),
     }
 

@@ -1,7 +1,7 @@
-"""Where the suspicion comes from: occlusion, after Zeiler & Fergus (ECCV 2014).
+"""Where the suspicion comes from: Grad-CAM where the graph has that output, else occlusion.
 
-A piece of the patch is covered with the patch's own grey of the surroundings and the network is
-asked again; where the logit falls most, it had looked.
+Occlusion, after Zeiler & Fergus (ECCV 2014): a piece of the patch is covered with the patch's own
+grey of the surroundings and the network is asked again; where the logit falls most, it had looked.
 """
 
 from collections.abc import Sequence
@@ -17,14 +17,15 @@ from apps.classifier.cnn.runtime import Network
 
 COVER = 14
 STEP = 7
-METHOD = "occlusion"
+OCCLUSION, GRAD_CAM = "occlusion", "Grad-CAM"
 
 
 @dataclass(frozen=True)
 class Heatmap:
     """values: (64, 64) float32, 0…1, to be laid over the square of the slice given in pixels.
 
-    strength: how far the logit fell at most; near zero means that no place mattered.
+    strength: how far the logit fell at most, or the map's peak before scaling; near zero means
+    that no place mattered.
     """
 
     values: np.ndarray
@@ -32,10 +33,10 @@ class Heatmap:
     left: float
     side: float
     strength: float
-    method: str = METHOD
+    method: str
 
 
-def occlusion(
+def heatmap(
     slices: Sequence[SliceInput], key: str, row: float, column: float, malignancy: Network
 ) -> Heatmap:
     """Heatmap of the suspicion at pixel (row, column) of slice `key`. Raises KeyError."""
@@ -45,9 +46,20 @@ def occlusion(
         raise KeyError(key)
     index = keys.index(key)
     patch = finder.patch_at(Scan(ordered, offsets_mm(ordered)), index, row, column)
-    values, strength = falls(patch, malignancy)
+    heat, method = malignancy.heat(patch[None]), GRAD_CAM
+    if heat is None:
+        (values, strength), method = falls(patch, malignancy), OCCLUSION
+    else:
+        values, strength = enlarged(heat[0])
     side = patches.SIDE * patches.MM_PER_PIXEL / ordered[index].pixel_spacing[0]
-    return Heatmap(values, row - side / 2, column - side / 2, side, strength)
+    return Heatmap(values, row - side / 2, column - side / 2, side, strength, method)
+
+
+def enlarged(heat: np.ndarray) -> tuple[np.ndarray, float]:
+    """(64, 64) the map over the whole patch, scaled to its peak, and that peak."""
+    shape, peak = (patches.SIDE, patches.SIDE), float(heat.max())
+    smooth = cv2.resize(heat, shape, interpolation=cv2.INTER_CUBIC)
+    return np.clip(smooth / max(peak, 1e-6), 0, 1), peak
 
 
 def falls(patch: np.ndarray, network: Network) -> tuple[np.ndarray, float]:

@@ -46,6 +46,9 @@ class Prediction(models.Model):
     profile = models.JSONField(default=list, help_text="Suspicion along the normal.")
     warnings = models.JSONField(default=list)
     air_hu = models.FloatField(null=True)
+    contrast = models.JSONField(
+        default=dict, help_text="Contrast agent in the pixels beside the header; a warning only."
+    )
     series_score = models.FloatField(null=True, help_text="Empty when nothing was found.")
 
     class Meta:

@@ -161,3 +161,13 @@ print(sorted(web), sorted(inference), "ai_edge_litert" in sys.modules)
         check=True,
     )
     assert done.stdout.strip() == "[] [] True"
+
+
+def test_the_contrast_check_is_kept_with_the_prediction(shipped):
+    asked = _asked(phantom=small_phantom("chest", slices=2, matrix=256))
+    asked.series.__class__.objects.update(contrast_bolus_agent="OMNIPAQUE")
+    run_prediction(asked.pk)
+    asked.refresh_from_db()
+    assert asked.contrast["header"] == "OMNIPAQUE"
+    assert 0 <= asked.contrast["probability"] <= 1
+    assert asked.contrast["version"] == "contrast-v1"
