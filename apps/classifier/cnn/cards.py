@@ -1,5 +1,6 @@
 """What is written beside the weights: metadata, pictures, the model card."""
 
+import csv
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,6 +15,7 @@ from apps.classifier.cnn.datasets import NoduleExample, fingerprint
 from apps.classifier.cnn.samples import TrainingSet
 
 FORMAT = 1
+OUT_OF_FOLD = ("patient", "truth", "probability", "diameter_mm")
 WANTED_SENSITIVITY = {"malignancy": 0.9, "nodule": 0.75, "chest": 0.95}
 MEANING = {
     "malignancy": "that radiologists would rate the nodule as more likely malignant than not: "
@@ -54,21 +56,11 @@ def metadata(
     described: dict[str, Any],
 ) -> dict[str, Any]:
     """Everything the runtime and the card need, from out-of-fold logits."""
-    firm = np.flatnonzero(np.isfinite(problem.truth))
-    truth = problem.truth[firm]
-    scaling = calibration.fit_platt(logits[firm], truth)
-    said = calibration.sigmoid(scaling["slope"] * logits[firm] + scaling["intercept"])
-    points = evaluation.operating_points(said, truth)
+    answers, scaling = out_of_fold(problem, logits)
+    points = evaluation.operating_points(answers.probabilities, answers.truth)
     wanted = WANTED_SENSITIVITY[problem.task]
     point = next(point for point in points if point["wanted"] == wanted)
     name = version or f"{problem.task}-{sha256[:8]}"
-    answers = evaluation.Answers(
-        [problem.keys[index] for index in firm],
-        np.array(problem.patients)[firm],
-        truth,
-        said,
-        problem.diameters[firm],
-    )
     measured = evaluation.measure(problem.task, name, answers, point["threshold"])
     return {
         "format": FORMAT,
@@ -85,6 +77,59 @@ def metadata(
         "licence": "weights: Apache-2.0",
         "citation": citation(problem.task, described),
     }
+
+
+def out_of_fold(
+    problem: TrainingSet, logits: np.ndarray
+) -> tuple[evaluation.Answers, dict[str, float]]:
+    """Calibrated answers of the items with a firm truth, and the calibration fitted on them."""
+    firm = np.flatnonzero(np.isfinite(problem.truth))
+    truth = problem.truth[firm]
+    scaling = calibration.fit_platt(logits[firm], truth)
+    answers = evaluation.Answers(
+        keys=[problem.keys[index] for index in firm],
+        patients=np.array(problem.patients)[firm],
+        truth=truth,
+        probabilities=calibration.sigmoid(scaling["slope"] * logits[firm] + scaling["intercept"]),
+        diameters=problem.diameters[firm],
+        groups={name: values[firm] for name, values in problem.groups.items()},
+    )
+    return answers, scaling
+
+
+def write_out_of_fold(path: Path, answers: evaluation.Answers) -> Path:
+    """The answers that the figures were made of, as CSV; patients are numbers, never names."""
+    _, numbers = np.unique(answers.patients, return_inverse=True)
+    with path.open("w", newline="") as lines:
+        table = csv.writer(lines)
+        table.writerow([*OUT_OF_FOLD, *answers.groups])
+        table.writerows(
+            zip(
+                numbers,
+                answers.truth.astype(int),
+                [f"{value:.4f}" for value in answers.probabilities],
+                [f"{value:.1f}" if np.isfinite(value) else "" for value in answers.diameters],
+                *answers.groups.values(),
+                strict=True,
+            )
+        )
+    return path
+
+
+def read_out_of_fold(path: Path) -> evaluation.Answers:
+    """What write_out_of_fold wrote."""
+    with path.open(newline="") as lines:
+        rows = list(csv.DictReader(lines))
+    columns = {name: np.array([row[name] for row in rows]) for name in rows[0]}
+    patients, truth, said, diameters = (columns.pop(name) for name in OUT_OF_FOLD)
+    return evaluation.Answers(
+        keys=[str(number) for number in range(len(rows))],
+        patients=patients,
+        truth=truth.astype(float),
+        probabilities=said.astype(float),
+        diameters=np.array([float(value or "nan") for value in diameters]),
+        groups=columns,
+    )
 
 
 def citation(task: str, described: dict[str, Any]) -> str:

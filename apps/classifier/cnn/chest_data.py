@@ -3,7 +3,7 @@
 import math
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ import numpy as np
 from apps.classifier.cnn.chest import SIDE, chest_patch
 from apps.classifier.cnn.datasets import DatasetError, fingerprint, labelled_rows
 from apps.classifier.cnn.lungs import find_lungs
-from apps.classifier.cnn.samples import NO_DIAMETER, Draw, TrainingSet
+from apps.classifier.cnn.samples import NO_DIAMETER, Draw, TrainingSet, thickness_group
 from apps.imaging.phantom import PhantomSpec, abdomen_phantom, chest_phantom, head_phantom
 from apps.imaging.pixels import hounsfield
 from apps.imaging.reading import read_instance
@@ -41,6 +41,8 @@ class ChestExample:
     target: float
     patch: np.ndarray
     lung_area_mm2: float
+    manufacturer: str = ""
+    thickness: str = ""
 
 
 def read_chest(
@@ -80,7 +82,12 @@ def read_slice(path: Path, patient_id: str, label: str) -> ChestExample | None:
         facts, hu = read_instance(path), hounsfield(path)
     except (Refusal, OSError):
         return None
-    return example(path.name, patient_id, TARGETS[label], hu, facts.pixel_spacing or (0.7, 0.7))
+    spacing = facts.pixel_spacing or (0.7, 0.7)
+    return replace(
+        example(path.name, patient_id, TARGETS[label], hu, spacing),
+        manufacturer=facts.manufacturer.upper(),
+        thickness=thickness_group(facts.slice_thickness) if facts.slice_thickness else "",
+    )
 
 
 def example(
@@ -121,6 +128,10 @@ def chest_set(examples: Sequence[ChestExample]) -> TrainingSet:
         weights=np.array([4 / math.sqrt(per_patient[item.patient_id]) for item in examples]),
         draw=draw,
         views=lambda index: examples[index].patch[None],
+        groups={
+            "manufacturer": np.array([item.manufacturer for item in examples]),
+            "slice thickness": np.array([item.thickness for item in examples]),
+        },
     )
 
 

@@ -5,7 +5,7 @@ nodules of one patient are not independent.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,8 @@ from apps.classifier.cnn.runtime import Network
 from apps.classifier.cnn.samples import TrainingSet
 
 ROUNDS = 1000
+CURVE_POINTS = 100
+LEAST_OF_A_GROUP = 10
 BANDS = ((0, 6), (6, 8), (8, 15), (15, 25), (25, 1000))
 HARD_BAND = (6, 15)
 NOT_MEASURABLE = float("nan")
@@ -24,18 +26,25 @@ Interval = tuple[float, float]
 
 @dataclass(frozen=True)
 class Answers:
-    """What a network said about n items: all arrays (n,); keys name the items."""
+    """What a network said about n items: all arrays (n,); keys name the items.
+
+    groups: name of a property -> (n,) which value each item has, "" where it is unknown.
+    """
 
     keys: list[str]
     patients: np.ndarray
     truth: np.ndarray
     probabilities: np.ndarray
     diameters: np.ndarray
+    groups: dict[str, np.ndarray] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Figures of one network on one set. Intervals are 95 %; NaN where not measurable."""
+    """Figures of one network on one set. Intervals are 95 %; NaN where not measurable.
+
+    roc, diameter_roc: points (1 - specificity, sensitivity) of the network and of diameter alone.
+    """
 
     task: str
     version: str
@@ -57,6 +66,9 @@ class Evaluation:
     hard_band_gain_ci: Interval
     by_size_band: list[dict[str, Any]]
     reliability: list[dict[str, float]]
+    roc: list[tuple[float, float]]
+    diameter_roc: list[tuple[float, float]]
+    subgroups: list[dict[str, Any]]
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values for JSON; NaN becomes None."""
@@ -156,6 +168,7 @@ def answer(task: str, network: Network, examples: Sequence[NoduleExample]) -> An
         truth=items.truth[firm],
         probabilities=probabilities,
         diameters=items.diameters[firm],
+        groups={name: values[firm] for name, values in items.groups.items()},
     )
 
 
@@ -206,7 +219,46 @@ def measure(task: str, version: str, answers: Answers, threshold: float) -> Eval
         hard_band_gain_ci=gain_ci,
         by_size_band=size_bands(answers) if task == "malignancy" else [],
         reliability=calibration.reliability(said, truth),
+        roc=roc(said, truth),
+        diameter_roc=roc(diameter, truth) if sized.all() else [],
+        subgroups=subgroups(answers),
     )
+
+
+def roc(scores: np.ndarray, truth: np.ndarray) -> list[tuple[float, float]]:
+    """At most a hundred points from (0, 0) to (1, 1); none with one class only."""
+    if not 0 < truth.sum() < len(truth):
+        return []
+    order = np.argsort(-scores, kind="stable")
+    last_of_tie = np.append(np.diff(scores[order]) != 0, True)
+    hits, alarms = (np.cumsum(truth[order] == side)[last_of_tie] for side in (1, 0))
+    curve = np.column_stack([alarms / alarms[-1], hits / hits[-1]])
+    kept = np.linspace(0, len(curve) - 1, min(len(curve), CURVE_POINTS)).round().astype(int)
+    return [(0.0, 0.0), *((float(x), float(y)) for x, y in curve[kept])]
+
+
+def subgroups(answers: Answers) -> list[dict[str, Any]]:
+    """Figures of each group of at least ten items, property by property."""
+    return [
+        {"by": name, "group": str(group), **in_group(answers, np.flatnonzero(values == group))}
+        for name, values in answers.groups.items()
+        for group, count in zip(*np.unique(values, return_counts=True), strict=True)
+        if group != "" and count >= LEAST_OF_A_GROUP
+    ]
+
+
+def in_group(answers: Answers, chosen: np.ndarray) -> dict[str, Any]:
+    truth, said = answers.truth[chosen], answers.probabilities[chosen]
+    patients = answers.patients[chosen]
+    return {
+        "n": len(truth),
+        "n_patients": len(np.unique(patients)),
+        "n_positive": int(truth.sum()),
+        "auc": auc(said, truth),
+        "auc_ci": bootstrap(patients, lambda i: auc(said[i], truth[i])),
+        "accuracy": float(np.mean((said >= 0.5) == (truth > 0.5))),
+        "ece": calibration.expected_calibration_error(said, truth),
+    }
 
 
 def share(marked: np.ndarray, among: np.ndarray) -> float:

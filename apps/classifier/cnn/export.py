@@ -8,6 +8,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from apps.classifier.cnn.gradcam import heat_of
 from apps.classifier.cnn.runtime import Network
 
 TOLERANCE = 1e-4
@@ -18,16 +19,19 @@ class ExportError(Exception):
 
 
 def to_litert(model: keras.Model) -> bytes:
-    """The model as float32 LiteRT bytes with outputs `logit` and `log_diameter`, (n, 1) each.
+    """The model as float32 LiteRT bytes with outputs `logit` and `log_diameter`, (n, 1) each,
+    and `heat`, (n, rows, columns), where the network allows Grad-CAM.
 
     Through Keras' own export archive: a plain tf.saved_model.save of a Keras 3 model converts
     without complaint into a graph that answers NaN.
     """
+    heat = heat_of(model)
     signature = tf.TensorSpec([None, *model.input_shape[1:]], tf.float32, name="input")
 
     def serve(input):  # noqa: ANN001
         answers = model(input, training=False)
-        return {"logit": answers[:, :1], "log_diameter": answers[:, 1:2]}
+        outputs = {"logit": answers[:, :1], "log_diameter": answers[:, 1:2]}
+        return outputs | ({"heat": heat(input)} if heat else {})
 
     with tempfile.TemporaryDirectory() as folder:
         archive = keras.export.ExportArchive()

@@ -56,6 +56,10 @@ class Network:
         """(n,) calibrated probabilities, float32, for (n, height, width, channels) float32."""
         return self.calibrated(self.logits(batch))
 
+    def heat(self, batch: np.ndarray) -> np.ndarray | None:
+        """(n, rows, columns) Grad-CAM of each patch; None where the graph has no such output."""
+        return self._outputs(batch).get("heat")
+
     def calibrated(self, logits: np.ndarray) -> np.ndarray:
         """Platt scaling: probabilities from raw logits."""
         calibration = self.meta["calibration"]

@@ -5,7 +5,7 @@ Numpy only, so that evaluation can share it without TensorFlow.
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import cv2
 import numpy as np
@@ -35,7 +35,7 @@ class TrainingSet:
     """Items of a task. labels: (n,) soft targets 0…1; weights: how often an item is drawn.
 
     truth: (n,) 0 or 1 what figures are measured against, NaN where it is disputed.
-    diameters: (n,) mm, NaN where unknown.
+    diameters: (n,) mm, NaN where unknown. groups: see evaluation.Answers.
 
     draw(i, rng) gives an augmented patch, views(i) the fixed patches whose mean logit is the
     item's answer.
@@ -50,6 +50,7 @@ class TrainingSet:
     weights: np.ndarray
     draw: Callable[[int, np.random.Generator], Draw]
     views: Callable[[int], np.ndarray]
+    groups: dict[str, np.ndarray] = field(default_factory=dict)
 
 
 def heights(count: int) -> list[int]:
@@ -122,7 +123,15 @@ def malignancy_set(examples: Sequence[NoduleExample], weights: Sequence[float]) 
         weights=np.array([weight for _, weight in kept]),
         draw=draw,
         views=lambda index: malignancy_views(items[index]),
+        groups={"slice spacing": np.array([thickness_group(e.slice_spacing_mm) for e in items])},
     )
+
+
+def thickness_group(spacing_mm: float) -> str:
+    """The band of a slice spacing or thickness, in words."""
+    if spacing_mm <= 1.25:
+        return "up to 1.25 mm"
+    return "over 1.25 to 2.5 mm" if spacing_mm <= 2.5 else "over 2.5 mm"
 
 
 def firm_truth(example: NoduleExample) -> float:
@@ -169,6 +178,9 @@ def nodule_set(
         weights=np.array(drawn),
         draw=draw,
         views=lambda index: place_views(places[index]),
+        groups={
+            "slice spacing": np.array([thickness_group(p.example.slice_spacing_mm) for p in places])
+        },
     )
 
 

@@ -192,6 +192,9 @@ def fit_and_save(
     }
     meta_path = weights.with_suffix(".json")
     meta_path.write_text(json.dumps(meta, indent=1) + "\n")
+    cards.write_out_of_fold(
+        out_dir / f"{problem.task}.out-of-fold.csv", cards.out_of_fold(problem, logits)[0]
+    )
     curve_path = cards.plot_curves(curves, out_dir / f"{problem.task}-learning-curve.png")
     return TrainedNetwork(weights, meta, meta_path, curve_path)
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from apps.classifier.cnn import calibration, evaluation
+from apps.classifier.cnn import calibration, cards, evaluation
 from apps.classifier.cnn.chest import judge
 from apps.classifier.cnn.finding_report import TrueNodule, merged
 from apps.classifier.cnn.measuring import long_axis_mm
@@ -111,3 +111,38 @@ def test_outlines_of_several_readers_are_one_nodule():
     ]
     nodules = merged(read)
     assert sorted((n.readers, round(n.diameter_mm)) for n in nodules) == [(1, 6), (2, 11)]
+
+
+def answers(groups=None):
+    rng = np.random.default_rng(2)
+    truth = rng.integers(0, 2, 200).astype(float)
+    said = np.clip(truth * 0.4 + rng.random(200) * 0.6, 0, 1)
+    patients = np.array([f"patient-{i // 2}" for i in range(200)])
+    sizes = 5 + 10 * rng.random(200)
+    return evaluation.Answers(
+        [str(i) for i in range(200)], patients, truth, said, sizes, groups or {}
+    )
+
+
+def test_the_area_under_the_drawn_roc_is_the_auc():
+    said = answers()
+    x, y = np.array(evaluation.roc(said.probabilities, said.truth)).T
+    assert (x[0], y[0], x[-1], y[-1]) == (0, 0, 1, 1)
+    area = np.trapezoid(y, x)
+    assert area == pytest.approx(evaluation.auc(said.probabilities, said.truth), abs=0.01)
+
+
+def test_subgroups_are_measured_apart_and_small_or_unknown_ones_left_out():
+    scanner = np.array(["ACME"] * 150 + ["RARE"] * 5 + [""] * 45)
+    rows = evaluation.measure("nodule", "v", answers({"manufacturer": scanner}), 0.5).subgroups
+    assert [(row["group"], row["n"]) for row in rows] == [("ACME", 150)]
+    assert rows[0]["auc_ci"][0] < rows[0]["auc"] < rows[0]["auc_ci"][1]
+
+
+def test_stored_out_of_fold_answers_give_the_same_figures(tmp_path):
+    first = answers({"manufacturer": np.array(["A", "B"] * 100)})
+    again = cards.read_out_of_fold(cards.write_out_of_fold(tmp_path / "x.csv", first))
+    one, two = (evaluation.measure("malignancy", "v", a, 0.5) for a in (first, again))
+    assert two.auc == pytest.approx(one.auc, abs=2e-3)
+    assert [r["n"] for r in two.subgroups] == [r["n"] for r in one.subgroups]
+    assert "patient-" not in (tmp_path / "x.csv").read_text()
