@@ -182,6 +182,7 @@ def card(meta: dict[str, Any]) -> str:
         held_out(meta),
         operating_table(meta["operating_points"], meta["operating_point"]),
         size_table(metrics["by_size_band"]),
+        subgroup_table(metrics.get("subgroups", [])),
         "## Limits",
         LIMITS[meta["task"]],
         "## Licence",
@@ -285,3 +286,16 @@ def size_table(bands: list[dict[str, Any]]) -> str:
         "|---|---|---|---|---|---|---|---|"
     )
     return "\n".join(["## By size\n", head, *lines])
+
+
+def subgroup_table(groups: list[dict[str, Any]]) -> str:
+    """The figures of each subgroup of at least ten items."""
+    if not groups:
+        return ""
+    lines = [
+        f"| {g['by']} | {g['group']} | {g['n']} | {g['n_patients']} | {g['n_positive']} "
+        f"| {figure(g, 'auc') or '–'} | {g['accuracy']} | {g['ece']} |"
+        for g in groups
+    ]
+    head = "| by | group | n | patients | positive | AUC | accuracy | ECE |\n" + "|---" * 8 + "|"
+    return "\n".join(["## Subgroups\n", head, *lines])
