@@ -63,6 +63,28 @@ def test_missing_altered_and_orphan_files_are_each_found(settings, tmp_path):
     }
 
 
+def test_a_file_that_cannot_be_read_is_reported_and_does_not_end_the_check():
+    make_case(slices=2)
+    path = storage.path_of(Instance.objects.select_related("series__study").first())
+    path.unlink()
+    path.mkdir()
+    with pytest.raises(CommandError, match="2 files: 0 missing, 1 altered, 0 orphan"):
+        verified()
+
+
+def test_a_study_that_arrives_during_the_check_is_no_orphan(monkeypatch):
+    make_case(slices=1)
+    hashed = storage.sha256_of
+
+    def hash_while_another_upload_ends(path):
+        monkeypatch.setattr(storage, "sha256_of", hashed)
+        make_case(slices=2)
+        return hashed(path)
+
+    monkeypatch.setattr(storage, "sha256_of", hash_while_another_upload_ends)
+    assert verified() == "1 files: 0 missing, 0 altered, 0 orphan\n"
+
+
 def ingested(*arguments: str) -> str:
     out = StringIO()
     call_command("ingest", *arguments, stdout=out)

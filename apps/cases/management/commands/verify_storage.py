@@ -37,7 +37,7 @@ class Command(BaseCommand):
             problem = _problem(instance, path)
             if problem:
                 problems.append(_told(problem, path, instance))
-        problems += [_told("orphan", path) for path in _stored() if path not in expected]
+        problems += [_told("orphan", path) for path in _orphans(expected)]
         self._tell(total, problems, report)
 
     def _tell(self, total: int, problems: list[dict], report: Path | None) -> None:
@@ -57,9 +57,21 @@ class Command(BaseCommand):
 
 
 def _problem(instance: Instance, path: Path) -> str:
-    if not path.is_file():
+    """What is wrong with the file of an instance; one that cannot be read counts as altered."""
+    try:
+        return "" if storage.sha256_of(path) == instance.sha256 else "altered"
+    except FileNotFoundError:
         return "missing"
-    return "" if storage.sha256_of(path) == instance.sha256 else "altered"
+    except OSError:
+        return "altered"
+
+
+def _orphans(expected: set[Path]) -> Iterator[Path]:
+    """Files without a row, even now: an upload may have brought file and row since."""
+    for path in [one for one in _stored() if one not in expected]:
+        named = Instance.objects.filter(sop_instance_uid=path.stem).select_related("series__study")
+        if all(storage.path_of(one) != path for one in named):
+            yield path
 
 
 def _stored() -> Iterator[Path]:
