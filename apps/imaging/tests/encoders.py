@@ -53,7 +53,8 @@ LOSSY = {JPEGLSNearLossless: NEAR, JPEG2000: 5, HTJ2K: 5, JPEGExtended12Bit: 8}
 
 def reencoded(dataset: Dataset, syntax: str, *, lossy: bool = False) -> Dataset:
     """A copy of an uncompressed CT dataset in another transfer syntax."""
-    stored, _ = get_decoder(ExplicitVRLittleEndian).as_array(dataset, index=0, raw=True)
+    native = get_decoder(dataset.file_meta.TransferSyntaxUID)
+    stored, _ = native.as_array(dataset, index=0, raw=True)
     copy = deepcopy(dataset)
     copy.file_meta.TransferSyntaxUID = syntax
     frame = _frame(stored, int(dataset.BitsStored), syntax, lossy)

@@ -23,7 +23,7 @@ from pydicom.uid import JPEGExtended12Bit as JPEG_12_BIT
 from pydicom.uid import JPEGLSNearLossless as JLS_LOSSY
 
 from apps.imaging.decoding import DECODERS, stored_values
-from apps.imaging.geometry import is_axial
+from apps.imaging.geometry import is_axial, is_regular, order_slices, slice_normal, slice_spacing
 from apps.imaging.loading import load
 from apps.imaging.phantom import PhantomSpec, chest_phantom, head_phantom, write_series
 from apps.imaging.pixels import hounsfield
@@ -133,6 +133,30 @@ def test_every_chest_slice_shows_air_around_a_body(source, chest_files):
 def test_head_slices_are_received_though_the_gantry_is_tilted(source, head_files):
     found = answers(head_files)
     assert all(is_axial(facts.image_orientation_patient) for facts in found.values())
+
+
+def test_the_tilt_of_the_gantry_is_in_the_directions_of_the_slices(source, head_files):
+    """Gantry/Detector Tilt (PS3.3 C.8.2.1) is another statement of the same angle."""
+    for facts in answers(head_files).values():
+        upright = slice_normal(facts.image_orientation_patient)[2]
+        stated = abs(facts.gantry_detector_tilt or 0)
+        assert np.degrees(np.arccos(upright)) == pytest.approx(stated, abs=0.01)
+        assert stated == (18.5 if DATA else 0)
+
+
+def test_slices_are_ordered_and_spaced_by_their_positions_not_their_thickness(source, tmp_path):
+    if DATA:
+        paths, spacing, thickness = dicom_files("rider_0117_chest_95"), 0.8, 1.25
+    else:
+        spec = PhantomSpec(slices=6, matrix=64, slice_spacing=0.8, slice_thickness=1.25)
+        paths, spacing, thickness = write_series(chest_phantom(spec), tmp_path), 0.8, 1.25
+    facts = [one for one in answers(paths[::-1]).values() if isinstance(one, InstanceFacts)]
+    heights = [one.image_position_patient[2] for one in order_slices(facts)]
+    assert np.allclose(np.diff(heights), spacing, atol=1e-3)
+    assert slice_spacing(facts) == pytest.approx(spacing, abs=1e-3)
+    assert {one.slice_thickness for one in facts} == {thickness}
+    assert is_regular(facts)
+    assert not is_regular(facts[:2] + facts[4:])
 
 
 def test_mr_is_refused_as_not_ct(source, mr_files):
