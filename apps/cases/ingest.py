@@ -33,6 +33,7 @@ _INSTANCE_FACTS = [
     "rescale_intercept",
     "window_center",
     "window_width",
+    "windows",
     "lossy",
     "burned_in_annotation",
     "pixel_sha256",

@@ -78,6 +78,14 @@ class ManifestStudySerializer(serializers.Serializer):
         return text_of_age(study.patient_age)
 
 
+class ManifestWindowSerializer(serializers.Serializer):
+    """A window that the file itself offers, HU; `explanation` is its name there, or empty."""
+
+    center = serializers.FloatField()
+    width = serializers.FloatField()
+    explanation = serializers.CharField()
+
+
 class ManifestInstanceSerializer(serializers.Serializer):
     """One slice. Positions and spacing in mm, in the patient coordinate system."""
 
@@ -93,6 +101,7 @@ class ManifestInstanceSerializer(serializers.Serializer):
     slice_location = serializers.FloatField(allow_null=True)
     window_center = serializers.FloatField(allow_null=True)
     window_width = serializers.FloatField(allow_null=True)
+    windows = ManifestWindowSerializer(many=True)
     lossy = serializers.BooleanField()
     burned_in_annotation = serializers.BooleanField()
     hu_url = serializers.CharField()

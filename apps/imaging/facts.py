@@ -14,7 +14,7 @@ from pydicom.uid import (
 )
 
 from apps.imaging.refusal import Refusal
-from apps.imaging.values import clock, day, identifier, number, numbers, text, whole
+from apps.imaging.values import clock, day, identifier, number, numbers, one_line, text, whole
 
 _ALWAYS_LOSSY = {JPEGBaseline8Bit, JPEGExtended12Bit}
 _LOSSY_UNLESS_STATED = {JPEGLSNearLossless, JPEG2000, HTJ2K}
@@ -23,6 +23,7 @@ _LOSSY_UNLESS_STATED = {JPEGLSNearLossless, JPEG2000, HTJ2K}
 _UID = re.compile(r"[0-9]+(\.[0-9]+)+")
 _PERSON_NAME_LENGTH = 324  # three representations of 64 characters and more, as real files have
 _DESCRIPTION_LENGTH = 256  # LO holds 64; real files hold more, and a column holds this
+_MOST_WINDOWS = 16
 _LEAST_SPACING, _LARGEST_SPACING = 0.001, 100.0  # mm
 _FARTHEST = 100_000.0  # mm; no scanner's table is a hundred metres long
 
@@ -80,6 +81,7 @@ class InstanceFacts:
     rescale_intercept: float
     window_center: float | None
     window_width: float | None
+    windows: tuple[dict[str, float | str], ...]
     lossy: bool
     burned_in_annotation: bool
     pixel_sha256: str
@@ -151,9 +153,27 @@ def image_facts(dataset: Dataset, syntax: str) -> dict[str, object]:
         "slice_location": number(dataset, "SliceLocation"),
         "window_center": number(dataset, "WindowCenter"),
         "window_width": width if width is not None and width >= 1 else None,
+        "windows": windows(dataset),
         "lossy": _lossy(dataset, syntax),
         "burned_in_annotation": text(dataset, "BurnedInAnnotation", 16).upper() == "YES",
     }
+
+
+def windows(dataset: Dataset) -> tuple[dict[str, float | str], ...]:
+    """All windows the file offers, in its order (PS3.3 C.11.2.1.2): center, width, explanation.
+
+    HU; those without two numbers, or narrower than 1, are left out. Window Center & Width
+    Explanation is "" where the file has none.
+    """
+    centers, widths = numbers(dataset, "WindowCenter"), numbers(dataset, "WindowWidth")
+    words = dataset.get("WindowCenterWidthExplanation") or []
+    words = [words] if isinstance(words, str) else list(words)
+    words += [""] * (len(centers) - len(words))
+    return tuple(
+        {"center": center, "width": width, "explanation": one_line(said)[:64]}
+        for center, width, said in zip(centers[:_MOST_WINDOWS], widths, words, strict=False)
+        if center is not None and width is not None and width >= 1
+    )
 
 
 def uid(dataset: Dataset, keyword: str, what: str) -> str:

@@ -132,6 +132,7 @@ class Instance(models.Model):
     rescale_intercept = models.FloatField()
     window_center = models.FloatField(null=True)
     window_width = models.FloatField(null=True)
+    windows = models.JSONField(default=list, help_text="All windows of the file, in its order.")
     lossy = models.BooleanField(default=False)
     burned_in_annotation = models.BooleanField(default=False)
     file_size = models.BigIntegerField()

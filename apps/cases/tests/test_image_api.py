@@ -51,6 +51,20 @@ def test_the_manifest_orders_slices_along_their_normal(client, people, tmp_path)
     assert manifest["patient"]["name"] == "PHANTOM, Ada"
 
 
+def test_the_manifest_offers_every_window_of_the_file(client, people, tmp_path):
+    (path,) = write_dicom(tmp_path)
+    dataset = dcmread(path)
+    dataset.WindowCenter, dataset.WindowWidth = ["40", "-600"], ["400", "1500"]
+    dataset.WindowCenterWidthExplanation = ["SOFT", "LUNG"]
+    dataset.save_as(path)
+    (received,) = receive(path, site=people.home)
+    (shown,) = client.get(url("series_manifest", received.instance.series)).json()["instances"]
+    assert shown["windows"] == [
+        {"center": 40.0, "width": 400.0, "explanation": "SOFT"},
+        {"center": -600.0, "width": 1500.0, "explanation": "LUNG"},
+    ]
+
+
 def test_a_series_with_a_gap_is_not_called_regular(client, people, tmp_path):
     paths = write_dicom(tmp_path, phantom=small_phantom(slices=4))
     received = receive(paths[0], paths[1], paths[3], site=people.home)

@@ -283,6 +283,25 @@ def test_names_are_read_in_their_character_set(edited, character_set, raw, name)
     assert read_instance(path).patient_name == name
 
 
+def test_every_window_of_the_file_is_kept_with_its_name(edited):
+    path = edited(
+        WindowCenter=["40", "-600", "300"],
+        WindowWidth=["400", "1500", "0"],
+        WindowCenterWidthExplanation=["SOFT", "LUNG", "BROKEN"],
+    )
+    assert read_instance(path).windows == (
+        {"center": 40.0, "width": 400.0, "explanation": "SOFT"},
+        {"center": -600.0, "width": 1500.0, "explanation": "LUNG"},
+    )
+
+
+@pytest.mark.parametrize("explanation", [None, "SOFT"])
+def test_windows_without_names_are_kept_too(edited, explanation):
+    more = {"WindowCenterWidthExplanation": explanation} if explanation else {}
+    path = edited(WindowCenter=["40", "-600"], WindowWidth=["400", "1500"], **more)
+    assert [one["explanation"] for one in read_instance(path).windows] == [explanation or "", ""]
+
+
 def test_texts_never_hold_what_a_database_refuses(edited):
     facts = read_instance(
         edited(PatientID=" 12\x0034 ", StudyDescription="x" * 5000, ImageComments="\0")
