@@ -122,6 +122,8 @@ TABLE = [
     ("GET", "doctor/cases/<uuid:public_id>/state/", CASE, LOOK_AS_READER),
     ("GET", "doctor/cases/<uuid:public_id>/history/", CASE, LOOK_AS_READER),
     ("GET", "doctor/cases/<uuid:public_id>/compare/", CASE, LOOK_AS_READER),
+    ("GET", "doctor/cases/<uuid:public_id>/report.pdf", CASE, LOOK_AS_READER),
+    ("GET", "doctor/cases/<uuid:public_id>/report.json", CASE, LOOK_AS_READER),
     # --- operations
     ("GET", "operations/", "", ADMINS),
     ("GET", "operations/state/", "", ADMINS),

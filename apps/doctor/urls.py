@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from apps.doctor.views import break_glass, corrections, reading, worklist
+from apps.doctor.views import break_glass, corrections, reading, report, worklist
 
 app_name = "doctor"
 urlpatterns = [
@@ -14,6 +14,8 @@ urlpatterns = [
     path("cases/<uuid:public_id>/state/", reading.state, name="case_state"),
     path("cases/<uuid:public_id>/history/", reading.history, name="case_history"),
     path("cases/<uuid:public_id>/compare/", reading.compare, name="case_compare"),
+    path("cases/<uuid:public_id>/report.pdf", report.pdf, name="report_pdf"),
+    path("cases/<uuid:public_id>/report.json", report.fhir, name="report_fhir"),
     path("corrections/", corrections.corrections, name="corrections"),
     path("break-glass/", break_glass.break_glass, name="break_glass"),
 ]

@@ -1,0 +1,47 @@
+"""A signed report to download."""
+
+from uuid import UUID
+
+from django.http import HttpRequest, HttpResponse
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_safe
+
+from apps.accounts.permissions import require
+from apps.audit.models import AuditEvent
+from apps.audit.services import record
+from apps.doctor.report_files import as_fhir, as_pdf, newest_report
+from apps.doctor.views.reading import LOOK, visible_case
+
+FORMATS = {
+    "pdf": ("application/pdf", as_pdf),
+    "fhir": ("application/fhir+json", lambda report: as_fhir(report).model_dump_json()),
+}
+
+
+def _download(request: HttpRequest, public_id: UUID, wanted: str) -> HttpResponse:
+    """The newest signed report as a file; the name of the file tells nothing of the patient."""
+    case = visible_case(request, public_id)
+    report = newest_report(case)
+    if report is None:
+        words = "This case is not reported yet, so there is no report to download."
+        return HttpResponse(words, status=409, content_type="text/plain; charset=utf-8")
+    what = f"report as {wanted}"
+    record(AuditEvent.Action.VIEWED, request=request, target=case, site_pk=case.site_id, what=what)
+    kind, make = FORMATS[wanted]
+    ending = "json" if wanted == "fhir" else wanted
+    name = f'attachment; filename="report-{case.public_id}.{ending}"'
+    return HttpResponse(make(report), content_type=kind, headers={"Content-Disposition": name})
+
+
+@never_cache
+@require_safe
+@require(LOOK)
+def pdf(request: HttpRequest, public_id: UUID) -> HttpResponse:
+    return _download(request, public_id, "pdf")
+
+
+@never_cache
+@require_safe
+@require(LOOK)
+def fhir(request: HttpRequest, public_id: UUID) -> HttpResponse:
+    return _download(request, public_id, "fhir")
