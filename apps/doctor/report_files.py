@@ -6,6 +6,8 @@ from io import BytesIO
 from pathlib import Path
 from xml.sax.saxutils import escape
 
+import cv2
+import numpy as np
 from fhir.resources.R4B.diagnosticreport import DiagnosticReport
 from reportlab.lib.pagesizes import A4
 from reportlab.lib.styles import ParagraphStyle
@@ -17,7 +19,7 @@ from reportlab.platypus import Flowable, Image, KeepTogether, Paragraph, SimpleD
 
 from apps.cases.models import Case, CaseEvent, Report
 from apps.cases.pictures import hu_of
-from apps.classifier.models import FindingVerdict
+from apps.classifier.models import Finding, FindingVerdict
 from apps.imaging.refusal import Refusal
 from apps.imaging.rendering import png
 
@@ -81,12 +83,23 @@ def _key_image(said: FindingVerdict) -> list[Flowable]:
     )
     caption = Paragraph(escape(words), _SMALL)
     try:
-        drawn = png(hu_of(finding.instance), **LUNG_WINDOW)
+        drawn = _ringed(png(hu_of(finding.instance), **LUNG_WINDOW), finding)
     except (OSError, Refusal):
         return [caption, Paragraph("The image cannot be read on the server.", _SMALL)]
     wide = 90 * mm
     high = wide * finding.instance.rows / finding.instance.columns
     return [KeepTogether([Image(BytesIO(drawn), wide, high, hAlign="LEFT"), Spacer(1, 4), caption])]
+
+
+def _ringed(picture: bytes, finding: Finding) -> bytes:
+    """The PNG with a ring round the finding, outlined in black to stand out on any grey."""
+    drawn = cv2.imdecode(np.frombuffer(picture, np.uint8), cv2.IMREAD_COLOR)
+    pixel_mm = (finding.instance.pixel_spacing or [1.0])[0]
+    centre = (round(finding.column), round(finding.row))
+    radius = max(round(0.8 * finding.diameter_mm / pixel_mm), 6)
+    for colour, width in (((0, 0, 0), 3), ((0, 220, 255), 1)):
+        cv2.circle(drawn, centre, radius, colour, width, cv2.LINE_AA)
+    return cv2.imencode(".png", drawn)[1].tobytes()
 
 
 def _foot_of(report: Report):
