@@ -8,6 +8,7 @@ import tempfile
 import time
 import uuid
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from apps.cases.models import Instance
 _UID = re.compile(r"[0-9]+(\.[0-9]+)*")
 _CHUNK = 1024 * 1024
 _STALE_SECONDS = 3600
+_SYNC_AT_ONCE = 8
 
 
 class DiskNearlyFull(Exception):
@@ -74,8 +76,9 @@ def sha256_of(path: Path) -> str:
 
 def sync(paths: Iterable[Path]) -> None:
     """Return once the bytes of these files would survive a power cut."""
-    for path in paths:
-        _fsync(path)
+    # A disk takes several at once in hardly more time than one.
+    with ThreadPoolExecutor(_SYNC_AT_ONCE) as pool:
+        list(pool.map(_fsync, paths))
 
 
 def settle(incoming: Path, final: Path) -> None:

@@ -3,6 +3,7 @@
 import json
 import os
 import time
+import zipfile
 from io import StringIO
 
 import pytest
@@ -105,6 +106,21 @@ def test_a_folder_is_taken_in_with_an_answer_for_each_file(tmp_path):
     assert (folder / "deep").exists()
     uploads = AuditEvent.objects.filter(action=AuditEvent.Action.UPLOADED)
     assert uploads.filter(actor=technician.email).count() == 4
+
+
+def test_a_zip_is_taken_in_like_a_folder(tmp_path):
+    technician = make_user("labtech")
+    with zipfile.ZipFile(tmp_path / "cd.zip", "w") as archive:
+        archive.writestr("readme.txt", "not an image")
+        for path in write_dicom(tmp_path, phantom=small_phantom(slices=2)):
+            archive.write(path, f"DICOM/{path.name}")
+    told = ingested(str(tmp_path / "cd.zip"), "--user", technician.email)
+    assert "cd.zip/readme.txt  This is not a DICOM file." in told
+    assert told.endswith("2 received, 0 already known, 1 refused\n")
+    (tmp_path / "cut.zip").write_bytes((tmp_path / "cd.zip").read_bytes()[:-30])
+    cut = ingested(str(tmp_path / "cut.zip"), "--user", technician.email)
+    assert "cut.zip  This ZIP is damaged or incomplete." in cut
+    assert list(storage.incoming_dir().iterdir()) == []
 
 
 @pytest.mark.parametrize(

@@ -13,12 +13,13 @@ from apps.accounts.permissions import Permission
 from apps.audit.models import AuditEvent
 from apps.audit.services import record
 from apps.cases import storage
+from apps.cases.archives import is_zip, unpack
 from apps.cases.ingest import ingest_instance
 from apps.imaging.refusal import Refusal
 
 
 class Command(BaseCommand):
-    help = "Receive DICOM files from folders: each is received, already known, or refused."
+    help = "Receive DICOM files from folders and ZIPs: each is received, already known, or refused."
 
     def add_arguments(self, parser):
         parser.add_argument("paths", nargs="+", type=Path, metavar="PATH")
@@ -34,13 +35,13 @@ class Command(BaseCommand):
         outcomes: Counter = Counter()
         for file in tqdm(files, unit="file", disable=not sys.stderr.isatty()):
             try:
-                outcome = _receive(file, at, technician)
+                for name, outcome in _outcomes(file, at, technician):
+                    outcomes[outcome] += 1
+                    if outcome not in {"received", "already known"}:
+                        self.stdout.write(f"refused  {name}  {outcome}")
             except storage.DiskNearlyFull as full:
                 self._summary(outcomes)
                 raise CommandError(f"Stopped at {file}: {full.message}") from full
-            outcomes[outcome] += 1
-            if outcome not in {"received", "already known"}:
-                self.stdout.write(f"refused  {file}  {outcome}")
         self._summary(outcomes)
 
     def _summary(self, outcomes: Counter) -> None:
@@ -74,16 +75,30 @@ def _files(path: Path) -> Iterator[Path]:
     yield from (one for one in sorted(path.rglob("*")) if one.is_file())
 
 
-def _receive(file: Path, site: Site, technician: User) -> str:
+def _outcomes(file: Path, site: Site, technician: User) -> Iterator[tuple[str, str]]:
+    """Name and outcome of a file, or of every file in a ZIP."""
+    if not is_zip(file):
+        yield str(file), _receive(storage.take_in(file), site, technician)
+        return
     try:
-        received = ingest_instance(storage.take_in(file), site=site, user=technician)
+        for one in unpack(file):
+            name = f"{file}/{one.name}"
+            if one.path is None:
+                yield name, _refused(one.refusal, site, technician)
+            else:
+                yield name, _receive(one.path, site, technician)
     except Refusal as refusal:
-        record(
-            AuditEvent.Action.UPLOAD_REFUSED,
-            user=technician,
-            site_pk=site.pk,
-            code=refusal.code,
-            size=file.stat().st_size,
-        )
-        return refusal.message
+        yield str(file), _refused(refusal, site, technician)
+
+
+def _receive(incoming: Path, site: Site, technician: User) -> str:
+    try:
+        received = ingest_instance(incoming, site=site, user=technician)
+    except Refusal as refusal:
+        return _refused(refusal, site, technician)
     return "received" if received.new else "already known"
+
+
+def _refused(refusal: Refusal, site: Site, technician: User) -> str:
+    record(AuditEvent.Action.UPLOAD_REFUSED, user=technician, site_pk=site.pk, code=refusal.code)
+    return refusal.message

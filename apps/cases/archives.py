@@ -1,0 +1,158 @@
+"""The files in a ZIP, nested ones too, within limits; a name in a ZIP never becomes a path."""
+
+import re
+import shutil
+import struct
+import uuid
+import zipfile
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from django.conf import settings
+
+from apps.cases import storage
+from apps.imaging.refusal import Refusal
+
+_CLUTTER = re.compile(r"(^|/)(\.|thumbs\.db$|desktop\.ini$|dicomdir$|__macosx)", re.IGNORECASE)
+_DEEPEST = 3
+_SUSPICIOUS_RATIO, _HARMLESS_BYTES = 200, 100 * 1024 * 1024
+_LARGEST_DIRECTORY = 64 * 1024 * 1024
+_END, _END_SIZE = b"PK\x05\x06", 22
+_BROKEN = (zipfile.BadZipFile, zlib.error, EOFError, struct.error, NotImplementedError, ValueError)
+
+
+@dataclass
+class _Left:
+    """What the whole upload may still hold, nested ZIPs included."""
+
+    files: int
+    bytes: int
+
+
+@dataclass(frozen=True)
+class Unpacked:
+    """One file of a ZIP: copied to `storage.incoming_dir()`, or (no path) refused."""
+
+    name: str
+    path: Path | None
+    refusal: Refusal | None = None
+
+
+def unpack(archive: Path) -> Iterator[Unpacked]:
+    """The files of a ZIP one after the other, each copied when it is asked for.
+
+    Raises Refusal before anything is unpacked when the ZIP is damaged, cut off, protected by a
+    password, or larger than one upload may be (MAX_UPLOAD_FILES, MAX_UPLOAD_TOTAL_MB). A nested
+    ZIP that breaks these rules is one refused file. DICOMDIR and what systems leave is passed over.
+    """
+    left = _Left(settings.MAX_UPLOAD_FILES, settings.MAX_UPLOAD_TOTAL_MB * 1024 * 1024)
+    return _files(archive, left, depth=1)
+
+
+def is_zip(path: Path) -> bool:
+    """Whether a file begins as a ZIP does; its end may be missing, or an image's bytes look so."""
+    with path.open("rb") as stream:
+        return stream.read(4) in {b"PK\x03\x04", _END}
+
+
+def _files(archive: Path, left: _Left, *, depth: int) -> Iterator[Unpacked]:
+    with _opened(archive) as opened:
+        members = [one for one in opened.infolist() if _is_wanted(one)]
+        _check(archive, members, left)
+        left.files -= len(members)
+        left.bytes -= sum(one.file_size for one in members)
+        for member in members:
+            try:
+                path = _copied(opened, member)
+            except _BROKEN:
+                yield Unpacked(member.filename, None, _damaged())
+                continue
+            if is_zip(path):
+                yield from _nested(member.filename, path, left, depth + 1)
+            else:
+                yield Unpacked(member.filename, path)
+
+
+def _nested(name: str, path: Path, left: _Left, depth: int) -> Iterator[Unpacked]:
+    try:
+        if depth > _DEEPEST:
+            words = f"ZIPs lie in ZIPs more than {_DEEPEST} deep. Unpack them, and send the files."
+            raise Refusal("zip_too_deep", words)
+        for one in _files(path, left, depth=depth):
+            yield Unpacked(f"{name}/{one.name}", one.path, one.refusal)
+    except Refusal as refusal:
+        yield Unpacked(name, None, refusal)
+    finally:
+        path.unlink(missing_ok=True)
+
+
+def _opened(archive: Path) -> zipfile.ZipFile:
+    """The ZIP, after a look at how large a table of contents it would make us read."""
+    count, size = _directory(archive)
+    if count > 10 * settings.MAX_UPLOAD_FILES or size > _LARGEST_DIRECTORY:
+        raise _too_many(count)
+    try:
+        return zipfile.ZipFile(archive)
+    except _BROKEN:
+        raise _damaged() from None
+
+
+def _directory(archive: Path) -> tuple[int, int]:
+    """Entries and bytes of the central directory (APPNOTE 4.3.16; 0xFFFF for more in ZIP64)."""
+    with archive.open("rb") as stream:
+        stream.seek(max(0, archive.stat().st_size - _END_SIZE - 65535))
+        end = stream.read()
+    at = end.rfind(_END)
+    if at < 0 or len(end) - at < _END_SIZE:
+        raise _damaged()
+    count, size = struct.unpack_from("<HI", end, at + 10)
+    return count, size
+
+
+def _is_wanted(member: zipfile.ZipInfo) -> bool:
+    is_link = (member.external_attr >> 28) == 0o12
+    return not member.is_dir() and not is_link and not _CLUTTER.search(member.filename)
+
+
+def _check(archive: Path, members: list[zipfile.ZipInfo], left: _Left) -> None:
+    if any(one.flag_bits & 1 for one in members):
+        words = "This ZIP is protected by a password. Unpack it, and send the files."
+        raise Refusal("zip_encrypted", words)
+    if len(members) > left.files:
+        raise _too_many(len(members))
+    unpacked = sum(one.file_size for one in members)
+    packed = sum(one.compress_size for one in members)
+    if packed > archive.stat().st_size:  # files that share their bytes
+        raise _damaged()
+    if unpacked > left.bytes or unpacked > max(_SUSPICIOUS_RATIO * packed, _HARMLESS_BYTES):
+        raise Refusal(
+            "zip_too_large",
+            f"This ZIP would unpack to {unpacked / 1e9:.1f} GB: more than one upload may hold, or "
+            "more than images can be packed. Nothing of it was stored.",
+        )
+    storage.ensure_room(max((one.file_size for one in members), default=0))
+
+
+def _copied(opened: zipfile.ZipFile, member: zipfile.ZipInfo) -> Path:
+    path = storage.incoming_dir() / f"{uuid.uuid4().hex}.part"
+    try:
+        with opened.open(member) as source, path.open("wb") as target:
+            shutil.copyfileobj(source, target, 1024 * 1024)
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise
+    return path
+
+
+def _damaged() -> Refusal:
+    return Refusal("zip_damaged", "This ZIP is damaged or incomplete. Copy or export it again.")
+
+
+def _too_many(count: int) -> Refusal:
+    return Refusal(
+        "zip_too_many",
+        f"This ZIP holds {count:,} files; at most {settings.MAX_UPLOAD_FILES:,} can be sent at "
+        "once. Nothing of it was stored. Send one study at a time.",
+    )
