@@ -150,13 +150,17 @@ def head_phantom(spec: PhantomSpec) -> Phantom:
 
 
 def random_nodules(
-    seed: int, count: int, *, levels: tuple[float, float] = (-60.0, 70.0)
+    seed: int,
+    count: int,
+    *,
+    levels: tuple[float, float] = (-60.0, 70.0),
+    diameters: tuple[float, float] = (5.0, 26.0),
 ) -> tuple[Nodule, ...]:
     """Nodules of mixed kinds in the lungs of the phantom with this seed, apart from each other.
 
-    `levels` bounds z in mm. Every third one is attached to the pleura; larger ones are
-    spiculated. The result is to be put into a spec with the same seed. Raises ValueError when
-    the lungs have no room for so many.
+    `levels` bounds z, `diameters` the size, in mm. Every third one is attached to the pleura;
+    larger ones are spiculated. The result is to be put into a spec with the same seed. Raises
+    ValueError when the lungs have no room for so many.
     """
     rng, body = np.random.default_rng([seed, 7]), Body.of(seed)
     kinds: tuple[Kind, ...] = ("solid", "solid", "part_solid", "ground_glass")
@@ -164,7 +168,7 @@ def random_nodules(
     for _ in range(count * _TRIES + 1):
         if len(found) == count:
             return tuple(found)
-        diameter = round(float(rng.uniform(5, 26)), 1)
+        diameter = round(float(rng.uniform(*diameters)), 1)
         kind = kinds[int(rng.integers(len(kinds)))]
         nodule = Nodule(
             center=(0.0, 0.0, 0.0),

@@ -16,7 +16,8 @@ from apps.classifier.cnn.samples import TrainingSet
 
 FORMAT = 1
 OUT_OF_FOLD = ("patient", "truth", "probability", "diameter_mm")
-WANTED_SENSITIVITY = {"malignancy": 0.9, "nodule": 0.75, "chest": 0.95}
+SCALE = {"malignancy": patches.SUSPICION_SCALE, "nodule": 1.0}
+WANTED_SENSITIVITY = {"malignancy": 0.9, "nodule": 0.85, "chest": 0.95}
 MEANING = {
     "malignancy": "that radiologists would rate the nodule as more likely malignant than not: "
     "readers' opinion, not histology",
@@ -147,7 +148,7 @@ def input_spec(problem: TrainingSet) -> dict[str, Any]:
         }
     return {
         "shape": list(problem.views(0).shape[1:]),
-        "mm_per_pixel": patches.MM_PER_PIXEL,
+        "mm_per_pixel": patches.MM_PER_PIXEL * SCALE[problem.task],
         "slice_gap_mm": patches.SLICE_GAP_MM,
         "normalisation": "0.5 and 99.5 percentiles of the patch to 0 and 1",
     }

@@ -34,7 +34,10 @@ PHANTOM_SEEDS = range(900, 906)
 
 @dataclass(frozen=True)
 class ChestExample:
-    """One slice. target: 1 chest, 0 not, 0.5 the top or base, where either answer is right."""
+    """One slice. target: 1 chest, 0 not, 0.5 the top or base, where either answer is right.
+
+    folder: the data set it came from, empty where the table has no folders.
+    """
 
     key: str
     patient_id: str
@@ -43,6 +46,7 @@ class ChestExample:
     lung_area_mm2: float
     manufacturer: str = ""
     thickness: str = ""
+    folder: str = ""
 
 
 def read_chest(
@@ -58,7 +62,7 @@ def read_chest(
     unknown = {row["label"] for row in rows} - set(TARGETS)
     if unknown:
         raise DatasetError(f"label {unknown.pop()!r} is none of {', '.join(TARGETS)}")
-    read = [read_slice(directory / row["path"], row["patient_id"], row["label"]) for row in rows]
+    read = [read_slice(directory, row["path"], row["patient_id"], row["label"]) for row in rows]
     examples = [example for example in read if example is not None]
     if not examples:
         raise DatasetError(f"no readable CT slices in {directory.name}")
@@ -77,7 +81,8 @@ def read_chest(
     return examples, described
 
 
-def read_slice(path: Path, patient_id: str, label: str) -> ChestExample | None:
+def read_slice(directory: Path, name: str, patient_id: str, label: str) -> ChestExample | None:
+    path = directory / name
     try:
         facts, hu = read_instance(path), hounsfield(path)
     except (Refusal, OSError):
@@ -85,6 +90,7 @@ def read_slice(path: Path, patient_id: str, label: str) -> ChestExample | None:
     spacing = facts.pixel_spacing or (0.7, 0.7)
     return replace(
         example(path.name, patient_id, TARGETS[label], hu, spacing),
+        folder=name.rpartition("/")[0].partition("/")[0],
         manufacturer=facts.manufacturer.upper(),
         thickness=thickness_group(facts.slice_thickness) if facts.slice_thickness else "",
     )

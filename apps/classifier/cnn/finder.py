@@ -13,6 +13,7 @@ from apps.classifier.cnn.runtime import Network
 
 VIEW_STEP = 0.2
 NEAREST_MM = 5.0
+WORTH_A_SECOND_LOOK = 0.15
 DIAMETER_LIMITS_MM = (2.0, 120.0)
 
 
@@ -60,6 +61,27 @@ def mark(scan: Scan, candidates: Sequence[Candidate], nodule: Network) -> list[M
     ]
 
 
+def looked_at_again(scan: Scan, marked: Sequence[Marked], nodule: Network) -> list[Marked]:
+    """The marks worth it with a steadier probability: the mean logit over four orientations.
+
+    The first look is one patch each, because most candidates are plainly no nodules.
+    """
+    kept = [one for one in marked if one.probability >= WORTH_A_SECOND_LOOK]
+    if not kept:
+        return []
+    batch = np.stack(
+        [
+            patch_at(scan, m.slice_index, m.row, m.column, patches.growing_scale(m.diameter_mm))
+            for m in kept
+        ]
+    )
+    logits = nodule.logits(patches.mirrored(batch)).reshape(4, -1).mean(axis=0)
+    return [
+        replace(one, probability=float(p))
+        for one, p in zip(kept, nodule.calibrated(logits), strict=True)
+    ]
+
+
 def measured(scan: Scan, place: Marked) -> Marked:
     """The place with its long axis: the largest over the slices of its middle third."""
     axes = [
@@ -100,7 +122,10 @@ def same_nodule(scan: Scan, a: Marked, b: Marked) -> bool:
 
 def suspicion(scan: Scan, place: Marked, malignancy: Network) -> float:
     """Suspicion score of a place: mean logit over its middle third, calibrated."""
-    views = [patch_at(scan, k, place.row, place.column) for k in middle_third(scan, place)]
+    views = [
+        patch_at(scan, k, place.row, place.column, patches.SUSPICION_SCALE)
+        for k in middle_third(scan, place)
+    ]
     batch = patches.mirrored(np.stack(views))
     return float(malignancy.calibrated(malignancy.logits(batch).mean(keepdims=True))[0])
 

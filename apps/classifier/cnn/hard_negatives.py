@@ -1,7 +1,8 @@
 """Places in whole slices that look like nodules to the candidate search and are none.
 
-Taken from series without annotation, so some may be nodules after all: large candidates are
-never taken from patients with lung cancer, where they may be the tumour.
+Taken from series without annotation, so some may be nodules after all. Large candidates of
+patients with lung cancer may be the tumour: only those are taken that a person looked at and
+that are plainly heart, great vessel, hilum, liver dome or bone (large_look_alikes.csv).
 """
 
 import csv
@@ -24,6 +25,7 @@ ANY_SIZE = math.inf
 CONTEXT_MM = 11.0
 SMALL_MM = 9.0
 PHANTOM_SEEDS = (800, 801, 802)
+LARGE_LOOK_ALIKES = Path(__file__).parent / "large_look_alikes.csv"
 MARKED_MASSES = Path(__file__).parent / "mass_marks.csv"
 # Lung-cancer patients give small candidates only; the others have no known lung tumour.
 FOLDERS = {
@@ -45,6 +47,23 @@ def of_public_data(directory: Path) -> list[NoduleExample]:
     found, held_out = phantom_examples(), marked_patients(directory)
     for name, largest_mm in present.items():
         found += from_folder(directory / name, largest_mm, held_out)
+    return found + large_look_alikes(directory, held_out)
+
+
+def large_look_alikes(directory: Path, without: Collection[str] = ()) -> list[NoduleExample]:
+    """The places of LARGE_LOOK_ALIKES whose slices are in the directory, one example each."""
+    with LARGE_LOOK_ALIKES.open(newline="") as lines:
+        rows = [row for row in csv.DictReader(lines) if (directory / row["path"]).is_file()]
+    found = []
+    for number, row in enumerate(rows):
+        series = find_series([directory / row["path"]])[0]
+        if series.patient_id in without:
+            continue
+        slices, _ = read_slices(series)
+        place, size = (float(row["row"]), float(row["column"])), float(row["diameter_mm"])
+        spot = Candidate(0, *place, size, 0.0)
+        name = f"large-{number}"
+        found.append(as_example(slices, slices[0], spot, series.patient_id, name, 5.0))
     return found
 
 

@@ -45,13 +45,15 @@ def heatmap(
     if key not in keys:
         raise KeyError(key)
     index = keys.index(key)
-    patch = finder.patch_at(Scan(ordered, offsets_mm(ordered)), index, row, column)
+    scan = Scan(ordered, offsets_mm(ordered))
+    patch = finder.patch_at(scan, index, row, column, patches.SUSPICION_SCALE)
     heat, method = malignancy.heat(patch[None]), GRAD_CAM
     if heat is None:
         (values, strength), method = falls(patch, malignancy), OCCLUSION
     else:
         values, strength = enlarged(heat[0])
-    side = patches.SIDE * patches.MM_PER_PIXEL / ordered[index].pixel_spacing[0]
+    side_mm = patches.SIDE * patches.MM_PER_PIXEL * patches.SUSPICION_SCALE
+    side = side_mm / ordered[index].pixel_spacing[0]
     return Heatmap(values, row - side / 2, column - side / 2, side, strength, method)
 
 

@@ -76,6 +76,7 @@ def evaluate_chest(
         "right_ci": evaluation.clean(wilson(verdicts["right"], len(firm))),
         "wrong_ci": evaluation.clean(wilson(verdicts["wrong"], len(firm))),
         "edge": dict(Counter(a for e, a in zip(examples, answers, strict=True) if e.target == 0.5)),
+        "by_folder": by_folder(firm),
         **network_figures(said[clear], truth[clear], np.array(patients)[clear]),
         "unreadable": described["unreadable"],
     }
@@ -93,6 +94,22 @@ def network_figures(said: np.ndarray, truth: np.ndarray, patients: np.ndarray) -
             "ece": calibration.expected_calibration_error(said, truth),
         }
     )
+
+
+def by_folder(firm: Sequence[tuple[Any, str]]) -> dict[str, dict[str, Any]]:
+    """Right, abstained and wrong of each data set, with 95 % bounds of the right and the wrong."""
+    groups: dict[str, Counter] = {}
+    for item, answer in firm:
+        groups.setdefault(item.folder, Counter())[verdict(item.target, answer)] += 1
+    return {
+        folder: {
+            "n": count.total(),
+            **{name: count[name] for name in ("right", "abstained", "wrong")},
+            "right_ci": evaluation.clean(wilson(count["right"], count.total())),
+            "wrong_ci": evaluation.clean(wilson(count["wrong"], count.total())),
+        }
+        for folder, count in groups.items()
+    }
 
 
 def verdict(target: float, answer: str) -> str:

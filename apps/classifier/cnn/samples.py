@@ -65,12 +65,13 @@ def triple(example: NoduleExample, middle: int) -> list[np.ndarray]:
 
 
 def malignancy_views(example: NoduleExample) -> np.ndarray:
-    """(m, 64, 64, 3) patches of the nodule at 0.7 mm per pixel, through its middle third,
+    """(4m, 64, 64, 3) patches of the nodule at 0.5 mm per pixel, through its middle third,
     each in four orientations."""
+    near, pixel_mm = patches.Warp(scale=patches.SUSPICION_SCALE), example.pixel_spacing_mm
     return patches.mirrored(
         np.stack(
             [
-                patches.stack(triple(example, middle), example.pixel_spacing_mm, CENTRE, CENTRE)
+                patches.stack(triple(example, middle), pixel_mm, CENTRE, CENTRE, near)
                 for middle in heights(len(example.crops))
             ]
         )
@@ -104,7 +105,7 @@ def malignancy_set(examples: Sequence[NoduleExample], weights: Sequence[float]) 
         images = random_images(example, random_height(len(example.crops), rng), rng)
         warp = patches.Warp(
             angle=rng.uniform(0, 2 * math.pi),
-            scale=math.exp(rng.normal(0, 0.06)),
+            scale=patches.SUSPICION_SCALE * math.exp(rng.normal(0, 0.06)),
             mirror=rng.random() < 0.5,
             shift_mm=tuple(rng.normal(0, 1.2, 2)),
         )
@@ -215,12 +216,13 @@ def draw_place(place: Place, rng: np.random.Generator) -> Draw:
 
 
 def place_views(place: Place) -> np.ndarray:
-    """(1, 64, 64, 3) the patch the finder sees of a place."""
+    """(4, 64, 64, 3) the patch the finder sees of a place, in four orientations."""
     example = place.example
     middle = len(example.crops) // 2 if place.slice_index is None else place.slice_index
     warp = patches.Warp(scale=patches.growing_scale(place.diameter_mm))
     images = triple(example, middle)
-    return patches.stack(images, example.pixel_spacing_mm, place.row, place.column, warp)[None]
+    patch = patches.stack(images, example.pixel_spacing_mm, place.row, place.column, warp)
+    return patches.mirrored(patch[None])
 
 
 def distractors(example: NoduleExample, rng: np.random.Generator) -> list[Place]:

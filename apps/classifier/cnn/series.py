@@ -9,7 +9,7 @@ from typing import Literal
 
 import numpy as np
 
-from apps.classifier.cnn import finder
+from apps.classifier.cnn import finder, vessels
 from apps.classifier.cnn.candidates import Candidate, find_candidates
 from apps.classifier.cnn.chest import chest_patch, judge
 from apps.classifier.cnn.contrast import ContrastCheck
@@ -230,8 +230,10 @@ def gate(key: str, lungs: Lungs, chest: Network) -> ChestAnswer:
 
 def score(scan: Scan, marked: Sequence[Marked], models: Models) -> list[tuple[Marked, float]]:
     """The nodules among the marks with their suspicion, best first."""
-    sure = [m for m in marked if m.probability >= models.nodule.threshold]
-    nodules = finder.link(scan, [finder.measured(scan, one) for one in sure])
+    steady = finder.looked_at_again(scan, marked, models.nodule)
+    sure = [m for m in steady if m.probability >= models.nodule.threshold]
+    linked = finder.link(scan, [finder.measured(scan, one) for one in sure])
+    nodules = [place for place in linked if not vessels.runs_through(scan, place)]
     found = [(place, finder.suspicion(scan, place, models.malignancy)) for place in nodules]
     return sorted(found, key=lambda pair: -rank(*pair))
 

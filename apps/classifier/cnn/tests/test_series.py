@@ -4,6 +4,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from apps.classifier.cnn.folders import load_models
 from apps.classifier.cnn.geometry import SliceInput
 from apps.classifier.cnn.series import analyse_series, probe
 from apps.classifier.cnn.tests.conftest import NODULES
@@ -44,6 +45,15 @@ def test_the_profile_has_one_value_per_slice_and_peaks_at_the_best_finding(analy
 
 def test_the_order_of_the_files_does_not_matter(analysis, chest_slices, models):
     assert analyse_series(chest_slices[::-1], models) == analysis
+
+
+def test_the_numbers_do_not_depend_on_the_run_or_the_threads(analysis, chest_slices, monkeypatch):
+    monkeypatch.setenv("CNN_THREADS", "1")
+    again = analyse_series(chest_slices, load_models())
+    places = [(f.key, f.row, f.column, f.diameter_mm) for f in analysis.findings]
+    assert [(f.key, f.row, f.column, f.diameter_mm) for f in again.findings] == places
+    scores = [f.malignancy_probability for f in analysis.findings]
+    assert [f.malignancy_probability for f in again.findings] == pytest.approx(scores, abs=1e-4)
 
 
 def test_progress_grows_to_one(chest_slices, models):

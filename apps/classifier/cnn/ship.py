@@ -1,0 +1,57 @@
+"""Put a trained network among the shipped ones under a version, with its card.
+
+Run as `python -m apps.classifier.cnn.ship TRAINED.json VERSION [--held-out DIR]`. With DIR the
+`val` patients of the nodule base are measured too and kept under `held_out`: do that once, after
+every choice is made.
+"""
+
+import argparse
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+from apps.classifier.cnn import cards, evaluation
+from apps.classifier.cnn.datasets import read_nodules, split_by_patient
+from apps.classifier.cnn.folders import SHIPPED
+from apps.classifier.cnn.runtime import load_network
+
+CARDS = SHIPPED.parents[2] / "docs" / "models"
+
+
+def ship(trained: Path, version: str, held_out: Path | None, note: str) -> Path:
+    """Copy weights and metadata under the version's name and write the card; gives the card.
+
+    Raises WeightsMismatch when the weights are not those of the metadata.
+    """
+    meta = json.loads(trained.read_text())
+    network = load_network(trained.with_suffix(".tflite"), meta)
+    meta["version"] = meta["metrics"]["version"] = version
+    if held_out:
+        meta["held_out"] = measure_held_out(network, held_out, note)
+    shutil.copyfile(trained.with_suffix(".tflite"), SHIPPED / f"{version}.tflite")
+    (SHIPPED / f"{version}.json").write_text(json.dumps(meta, indent=1) + "\n")
+    card = CARDS / f"{version}.md"
+    card.write_text(cards.card(meta))
+    return card
+
+
+def measure_held_out(network: Any, directory: Path, note: str) -> dict[str, Any]:
+    """Figures on the `val` patients, with how they were measured in words."""
+    _, locked = split_by_patient(read_nodules(directory / "lidc_nodules"), "")
+    figures = evaluation.evaluate(network.task, network, locked)
+    return {"how": note} | figures.as_dict()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("trained", type=Path)
+    parser.add_argument("version")
+    parser.add_argument("--held-out", type=Path)
+    parser.add_argument("--note", default="the val patients, measured once, after every choice")
+    given = parser.parse_args()
+    print(ship(given.trained, given.version, given.held_out, given.note))  # noqa: T201
+
+
+if __name__ == "__main__":
+    main()
