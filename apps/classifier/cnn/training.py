@@ -45,7 +45,7 @@ class Settings:
 
 SHIPPED = {
     "malignancy": Settings(epochs=36, folds=5, widths=(24, 48, 64)),
-    "nodule": Settings(epochs=14, folds=3, widths=(24, 48, 64)),
+    "nodule": Settings(epochs=10, folds=3, widths=(24, 48, 64)),
     "chest": Settings(epochs=12, folds=3, widths=(8, 12, 16)),
 }
 QUICK = Settings(epochs=8, folds=2, widths=(8, 12, 16))
