@@ -11,7 +11,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from apps.classifier.cnn import cards, evaluation
+from apps.classifier.cnn import card_files, evaluation
 from apps.classifier.cnn.datasets import read_nodules, split_by_patient
 from apps.classifier.cnn.folders import SHIPPED
 from apps.classifier.cnn.runtime import load_network
@@ -30,10 +30,12 @@ def ship(trained: Path, version: str, held_out: Path | None, note: str) -> Path:
     if held_out:
         meta["held_out"] = measure_held_out(network, held_out, note)
     shutil.copyfile(trained.with_suffix(".tflite"), SHIPPED / f"{version}.tflite")
-    (SHIPPED / f"{version}.json").write_text(json.dumps(meta, indent=1) + "\n")
-    card = CARDS / f"{version}.md"
-    card.write_text(cards.card(meta))
-    return card
+    answers = trained.with_suffix(".out-of-fold.csv")
+    if answers.is_file():
+        shutil.copyfile(answers, SHIPPED / f"{version}.out-of-fold.csv")
+    path = SHIPPED / f"{version}.json"
+    path.write_text(json.dumps(meta, indent=1) + "\n")
+    return card_files.write_card(card_files.described(path), CARDS)
 
 
 def measure_held_out(network: Any, directory: Path, note: str) -> dict[str, Any]:
