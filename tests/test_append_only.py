@@ -15,11 +15,21 @@ from apps.audit.triggers import _statements
 from apps.cases.models import AccessGrant, CaseEvent, Report, Verdict
 from apps.cases.services import break_glass
 from apps.cases.tests.factories import make_case
-from apps.classifier.models import FindingVerdict
-from apps.classifier.tests.factories import make_prediction
+from apps.classifier.models import Confirmation, FindingVerdict, FrozenTestSet, Opinion
+from apps.classifier.tests.factories import make_prediction, make_training_example
 from tests.people import People
 
-APPEND_ONLY = [AuditEvent, CaseEvent, AccessGrant, Verdict, Report, FindingVerdict]
+APPEND_ONLY = [
+    AuditEvent,
+    CaseEvent,
+    AccessGrant,
+    Verdict,
+    Report,
+    FindingVerdict,
+    Opinion,
+    Confirmation,
+    FrozenTestSet,
+]
 
 
 @pytest.fixture
@@ -29,6 +39,12 @@ def rows(people: People) -> None:
     break_glass(case, request=request_of(people.admin), reason="asked by the ward")
     finding = make_prediction(case, findings=[{}]).findings.get()
     FindingVerdict.objects.create(finding=finding, verdict=case.verdicts.get(), label="benign")
+    example = make_training_example(case, doctor=people.owner)
+    Opinion.objects.create(example=example, doctor=people.teammate, label="benign")
+    Confirmation.objects.create(
+        case=case, kind="pathology", label="benign", recorded_by=people.owner
+    )
+    FrozenTestSet.objects.create(sha256="0" * 64, patients=8, items=16)
     record(AuditEvent.Action.VIEWED, user=people.owner, target=case)
 
 

@@ -63,9 +63,12 @@ class AuditEvent(AppendOnlyModel):
         PREDICTION_REQUESTED = "prediction_requested", "asked for a prediction"
         SENT_FOR_RETRAINING = "sent_for_retraining", "sent for retraining"
         EXAMPLE_DECIDED = "example_decided", "decided on a training example"
+        CONFIRMED = "confirmed", "recorded pathology or follow-up"
         RETRAIN_STARTED = "retrain_started", "started a training run"
         RETRAIN_CANCELLED = "retrain_cancelled", "cancelled a training run"
         ACTIVATED = "activated", "activated a model"
+        SHADOWED = "shadowed", "changed the shadow model"
+        AI_DISPLAY = "ai_display", "hid or showed the AI"
         BREAK_GLASS = "break_glass", "opened by break-glass"
         ADMIN_CHANGED = "admin_changed", "changed in admin"
 

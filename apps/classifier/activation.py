@@ -8,7 +8,7 @@ from django.utils import timezone
 
 from apps.audit.models import AuditEvent
 from apps.audit.services import record
-from apps.classifier.learning import LearningConflict
+from apps.classifier.labels import LearningConflict
 from apps.classifier.model_files import weights_path
 from apps.classifier.models import ModelVersion, TrainingRun
 

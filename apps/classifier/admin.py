@@ -10,8 +10,11 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from apps.audit.admin import ReadOnlyAdmin
+from apps.classifier import admin_loop  # noqa: F401  registers its own pages
 from apps.classifier.activation import activate
-from apps.classifier.learning import LearningConflict, decide_example, start_run
+from apps.classifier.adjudication import decide_example
+from apps.classifier.labels import LearningConflict
+from apps.classifier.learning import start_run
 from apps.classifier.models import (
     Finding,
     FindingVerdict,

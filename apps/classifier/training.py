@@ -11,18 +11,20 @@ from django.utils import timezone
 from apps.classifier import gate
 from apps.classifier.cnn import cards, evaluation
 from apps.classifier.cnn.datasets import NoduleExample
+from apps.classifier.cnn.proof import Proof, prove
 from apps.classifier.cnn.runtime import Network, WeightsMismatch, load_network
 from apps.classifier.cnn.training import TrainedNetwork, TrainingProgress, train
 from apps.classifier.lease import LeaseLost, claim, heartbeat, held
 from apps.classifier.model_files import keep_weights, network
 from apps.classifier.models import ModelVersion, TrainingExample, TrainingRun
 from apps.classifier.shipped import next_number
-from apps.classifier.training_base import NoFrozenTestSet
+from apps.classifier.training_base import FrozenTestSetChanged, NoFrozenTestSet
 from apps.classifier.training_set import (
     DatasetChanged,
     TrainingData,
     freeze,
     run_folder,
+    sha256_of,
     thaw,
     usable_examples,
 )
@@ -112,7 +114,9 @@ def _freeze(run: TrainingRun, token: int) -> TrainingData:
     examples = usable_examples(run.task)
     data = freeze(run, examples)
     with transaction.atomic():
-        if not held(TrainingRun, run.pk, token).update(dataset=data.listing):
+        if not held(TrainingRun, run.pk, token).update(
+            dataset=data.listing, dataset_sha256=sha256_of(data.listing)
+        ):
             raise LeaseLost
         run.examples.set(examples)
     return data
@@ -140,31 +144,35 @@ def _train(run: TrainingRun, data: TrainingData, progress: Progress) -> TrainedN
 
 def compare(task: str, active: Network, candidate: Network, data: TrainingData) -> dict[str, Any]:
     """Both networks on the frozen test patients, the site's test side, and each correction."""
-    old = evaluation.evaluate(task, active, data.base_test)
-    new = evaluation.evaluate(task, candidate, data.base_test)
-    difference = evaluation.compare(task, active, candidate, data.base_test)
-    against = gate.objections(old, new, difference)
+    margins = gate.configured()
+    proof = prove(task, active, candidate, data.base_test)
+    site = _on_site(task, active, candidate, data.on("test"))
+    against = gate.objections(proof, margins)
+    if site and site.n_patients >= margins.least_patients:
+        against += gate.objections(site, margins, on="This site's test patients")
     return {
-        "active": old.as_dict(),
-        "candidate": new.as_dict(),
-        "difference": difference.as_dict(),
+        "active": evaluation.evaluate(task, active, data.base_test).as_dict(),
+        "candidate": evaluation.evaluate(task, candidate, data.base_test).as_dict(),
+        "difference": evaluation.compare(task, active, candidate, data.base_test).as_dict(),
+        "proof": proof.as_dict(),
         "objections": against,
-        "margins": gate.MARGINS,
-        "site": _on_site(task, active, candidate, data.on("test")),
+        "margins": margins.as_dict(),
+        "site": site.as_dict() if site else {"n": 0},
         "corrections": _answers(task, active, candidate, data.corrections),
     }
 
 
 def _on_site(
     task: str, active: Network, candidate: Network, examples: Sequence[NoduleExample]
-) -> dict[str, Any]:
-    """The site's own test patients: shown beside the gate, until there are enough to decide."""
+) -> Proof | None:
+    """The site's own test patients: shown, and decisive once there are enough of both labels."""
     if not examples:
-        return {"n": 0}
+        return None
     try:
-        return evaluation.compare(task, active, candidate, examples).as_dict()
+        proof = prove(task, active, candidate, examples)
     except ValueError:
-        return {"n": 0}
+        return None
+    return proof if 0 < proof.n_positive < proof.n else None
 
 
 def _answers(
@@ -208,10 +216,11 @@ def _store(
         )
         if not stored:
             raise LeaseLost
-        if passed:
-            TrainingExample.objects.filter(
-                runs=run, side="train", status=TrainingExample.Status.ACCEPTED
-            ).update(status=TrainingExample.Status.USED)
+        # What has tested a version stays in the site's test set for ever: that set only grows.
+        used = ["train", "test"] if passed else ["test"]
+        TrainingExample.objects.filter(
+            runs=run, side__in=used, status=TrainingExample.Status.ACCEPTED
+        ).update(status=TrainingExample.Status.USED)
 
 
 def _candidate(
@@ -245,7 +254,7 @@ def _fail(pk: int, token: int, error: Exception) -> None:
 
 
 def _in_words(error: Exception) -> str:
-    if isinstance(error, NoFrozenTestSet | DatasetChanged):
+    if isinstance(error, NoFrozenTestSet | FrozenTestSetChanged | DatasetChanged):
         return str(error)[:500]
     if isinstance(error, NothingToTestAgainst):
         return "No version is active for this task, so there is nothing to test against."

@@ -2,6 +2,7 @@
 
 import csv
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -16,6 +17,7 @@ from apps.classifier.cnn.datasets import (
     read_nodules,
     split_by_patient,
 )
+from apps.classifier.models import FrozenTestSet
 
 
 class NoFrozenTestSet(Exception):
@@ -23,6 +25,16 @@ class NoFrozenTestSet(Exception):
 
     def __init__(self, why: str) -> None:
         super().__init__(f"No frozen test set: {why}")
+
+
+class FrozenTestSetChanged(Exception):
+    """The base's test patients are not those that were frozen here."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The global test set is not the one that was frozen here. Put the old one back, or "
+            "freeze the new one with “manage.py freeze_test_set --replace NOTE”."
+        )
 
 
 @dataclass(frozen=True)
@@ -46,6 +58,38 @@ def read_base() -> tuple[list[NoduleExample], list[NoduleExample]]:
     if not train or not test:
         raise NoFrozenTestSet("the training base has no patients that are held out.")
     return train, test
+
+
+def frozen_test_set(test: Sequence[NoduleExample]) -> FrozenTestSet:
+    """The frozen set that these items are; the very first one is frozen by being used.
+
+    Raises FrozenTestSetChanged.
+    """
+    digest, newest = hash_of_items(test), FrozenTestSet.objects.first()
+    if newest is None:
+        return freeze_test_set(test, note="Frozen by the first training.")
+    if newest.sha256 != digest:
+        raise FrozenTestSetChanged
+    return newest
+
+
+def freeze_test_set(test: Sequence[NoduleExample], *, note: str) -> FrozenTestSet:
+    """Make these items the global test set from now on."""
+    return FrozenTestSet.objects.create(
+        sha256=hash_of_items(test),
+        patients=len({example.patient_id for example in test}),
+        items=len(test),
+        note=note,
+    )
+
+
+def hash_of_items(items: Sequence[NoduleExample]) -> str:
+    """SHA-256 over every item's patient, label and pixels, in the order of their keys."""
+    digest = hashlib.sha256()
+    for one in sorted(items, key=lambda item: item.key):
+        pixels = hashlib.sha256(one.crops.tobytes()).hexdigest()
+        digest.update(f"{one.key} {one.kind} {one.label} {pixels}\n".encode())
+    return digest.hexdigest()
 
 
 def held_out_patients() -> frozenset[str]:

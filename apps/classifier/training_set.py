@@ -1,24 +1,26 @@
 """What one training run trains and tests on: frozen at its first attempt, listed by hash."""
 
 import hashlib
-from dataclasses import dataclass, replace
+import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from django.conf import settings
 
-from apps.cases.models import Instance
-from apps.cases.pictures import hu_of
-from apps.classifier.cnn.datasets import (
-    NoduleExample,
-    crop_from_series,
-    read_nodules,
-    write_nodules,
-)
-from apps.classifier.cnn.geometry import SliceInput, offsets_mm, sort_slices
+from apps.cases.models import Series
+from apps.classifier.adjudication import may_be_used
+from apps.classifier.cnn.datasets import NoduleExample, read_nodules, write_nodules
+from apps.classifier.cnn.geometry import offsets_mm, sort_slices
 from apps.classifier.models import TrainingExample, TrainingRun
-from apps.classifier.training_base import describe_base, held_out_patients, read_base
+from apps.classifier.places import crops_round, looks_like_frozen_test
+from apps.classifier.training_base import (
+    describe_base,
+    frozen_test_set,
+    held_out_patients,
+    read_base,
+)
 
 _USUAL_SLICE_MM = 2.5
 _KINDS = {
@@ -59,26 +61,40 @@ def run_folder(run: TrainingRun) -> Path:
 
 
 def usable_examples(task: str) -> list[TrainingExample]:
-    """Accepted corrections of a task, used before or not, that are about a place."""
+    """Accepted corrections of a task, used before or not, that are about a place.
+
+    Left out: what doctors still disagree about, what pathology contradicts, and what looks like
+    an image of the frozen test set.
+    """
     accepted = [TrainingExample.Status.ACCEPTED, TrainingExample.Status.USED]
     examples = (
         TrainingExample.objects.filter(task=task, status__in=accepted)
         .exclude(finding=None)
         .exclude(case__study__patient__patient_id__in=held_out_patients())
+        .select_related("finding__instance__series__study__patient", "case")
+        .order_by("pk")
     )
-    return list(examples.select_related("finding__instance__series__study").order_by("pk"))
+    return [one for one in examples if may_be_used(one) and not _leaks(one)]
+
+
+def _leaks(example: TrainingExample) -> bool:
+    return looks_like_frozen_test(example.perceptual_hash)
 
 
 def freeze(run: TrainingRun, examples: list[TrainingExample]) -> TrainingData:
     """Cut the crops of the corrections, write them down, and list everything by hash.
 
-    Raises NoFrozenTestSet, and FileNotFoundError when a stored image is gone.
+    Raises NoFrozenTestSet, FrozenTestSetChanged, and FileNotFoundError when a stored image is
+    gone.
     """
     train, test = read_base()
+    frozen = frozen_test_set(test)
     write_nodules(run_folder(run) / "corrections", [as_nodule(one) for one in examples])
     corrections = _read_corrections(run)
     listing = {
+        "task": run.task,
         "base": describe_base(),
+        "frozen_test_set": frozen.sha256,
         "train_patients": len({example.patient_id for example in train}),
         "test_patients": len({example.patient_id for example in test}),
         "train_nodules": len(train),
@@ -103,48 +119,37 @@ def thaw(run: TrainingRun) -> TrainingData:
 def as_nodule(example: TrainingExample) -> NoduleExample:
     """The crops round a correction, in Hounsfield units, under the patient's pseudonym."""
     finding = example.finding
-    slices = _slices_round(finding.instance, finding.diameter_mm)
+    crops, slices = crops_round(finding)
     kind, label = _KINDS[example.label]
     gaps = np.diff(offsets_mm(sort_slices(slices)))
     return NoduleExample(
         patient_id=example.patient_key,
         nodule=str(example.pk),
-        crops=crop_from_series(
-            slices,
-            finding.instance.sop_instance_uid,
-            finding.row,
-            finding.column,
-            finding.diameter_mm,
-        ),
+        crops=crops,
         pixel_spacing_mm=slices[0].pixel_spacing[0],
         slice_spacing_mm=float(np.median(gaps)) if len(gaps) else _USUAL_SLICE_MM,
         diameter_mm=finding.diameter_mm,
         label=label,
         kind=kind,
         split=example.side,
+        facts=facts_of(finding.instance.series),
     )
 
 
-def _slices_round(middle: Instance, diameter_mm: float) -> list[SliceInput]:
-    """The slices of the series that the nodule reaches; only these are read from disk."""
-    instances = {one.sop_instance_uid: one for one in middle.series.instances.all()}
-    ordered = sort_slices([_place(one) for one in instances.values()])
-    keys, offsets = [place.key for place in ordered], offsets_mm(ordered)
-    here = offsets[keys.index(middle.sop_instance_uid)]
-    reach = max(diameter_mm / 2, 0.1)
-    near = [place for place, at in zip(ordered, offsets, strict=True) if abs(at - here) <= reach]
-    return [replace(place, hu=hu_of(instances[place.key])) for place in near]
+def facts_of(series: Series) -> dict[str, str]:
+    """What subgroups are made of, as far as the files say it."""
+    patient, age = series.study.patient, series.study.patient_age
+    facts = {
+        "manufacturer": series.manufacturer,
+        "patient_sex": patient.sex,
+        "patient_age": age[:-1].lstrip("0") if age.endswith("Y") else "",
+    }
+    return {name: value for name, value in facts.items() if value}
 
 
-def _place(instance: Instance) -> SliceInput:
-    position, orientation = instance.image_position_patient, instance.image_orientation_patient
-    return SliceInput(
-        key=instance.sop_instance_uid,
-        hu=np.zeros((0, 0), np.int16),
-        pixel_spacing=tuple(instance.pixel_spacing or (0.7, 0.7)),
-        position=tuple(position) if position else None,
-        orientation=tuple(orientation) if orientation else None,
-    )
+def sha256_of(listing: dict[str, Any]) -> str:
+    """One hash over everything that a dataset version lists."""
+    return hashlib.sha256(json.dumps(listing, sort_keys=True).encode()).hexdigest()
 
 
 def _read_corrections(run: TrainingRun) -> list[NoduleExample]:

@@ -25,7 +25,7 @@ from apps.cases.services import (
     return_case,
     take_over_case,
 )
-from apps.classifier.learning import NotUsable
+from apps.classifier.labels import NotUsable
 from apps.classifier.models import FindingHeatmap, Prediction
 from apps.classifier.services import override_gate, predictions_of, retry_prediction
 from apps.doctor import serializers

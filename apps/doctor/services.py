@@ -10,7 +10,9 @@ from django.http import HttpRequest
 from apps.accounts.models import User
 from apps.cases.models import Case, Instance, Verdict
 from apps.cases.services import CaseConflict, claim_case, record_verdict
-from apps.classifier.learning import NotUsable, send_for_retraining, take_back_outdated
+from apps.classifier.adjudication import take_back_outdated
+from apps.classifier.labels import NotUsable
+from apps.classifier.learning import send_for_retraining
 from apps.classifier.models import (
     Finding,
     FindingHeatmap,

@@ -19,10 +19,11 @@ from apps.audit.models import AuditEvent
 from apps.audit.services import record
 from apps.cases.api import PicturesIgnoreAccept, read_stored
 from apps.classifier.activation import activate, rollback
-from apps.classifier.learning import LearningConflict, cancel_run, start_run
+from apps.classifier.crops import crop_png
+from apps.classifier.labels import LearningConflict
+from apps.classifier.learning import cancel_run, start_run
 from apps.classifier.models import ModelVersion, TrainingExample, TrainingRun
 from apps.operations import serializers
-from apps.operations.crops import crop_png
 from apps.operations.decisions import carry_out
 
 

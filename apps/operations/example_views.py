@@ -14,18 +14,18 @@ from django.views.decorators.http import require_GET, require_POST
 from apps.accounts.permissions import Permission, require
 from apps.audit.models import AuditEvent
 from apps.audit.services import record
-from apps.classifier.learning import (
-    LearningConflict,
-    contradictions,
-    label_in_words,
-)
+from apps.classifier.adjudication import confirmation_of, must_settle, why_not_accept
+from apps.classifier.crops import crop_png, ring_radius
+from apps.classifier.labels import LearningConflict, label_in_words
 from apps.classifier.models import ModelVersion, TrainingExample
+from apps.classifier.places import near_duplicates
 from apps.imaging.refusal import Refusal
-from apps.operations.crops import crop_png, ring_radius
 from apps.operations.decisions import carry_out
 from apps.operations.forms import DecideForm
 
 PER_PAGE = 12
+# Active learning: what the AI got most wrong, then what it was least sure of, teaches most.
+ORDERS = {"informative": ["-disagreement", "-uncertainty", "pk"], "oldest": ["pk"]}
 Status = TrainingExample.Status
 
 
@@ -39,19 +39,23 @@ def _all() -> QuerySet[TrainingExample]:
 @require_GET
 @require(Permission.DECIDE_EXAMPLES)
 def examples(request: HttpRequest) -> HttpResponse:
-    """Corrections as cards, the longest waiting first."""
+    """Corrections as cards. What waits: first where the AI was furthest off and least sure."""
     status = request.GET.get("status", Status.QUEUED)
     if status not in Status.values:
         status = Status.QUEUED
     found = _all().filter(status=status)
-    found = found.order_by("pk" if status == Status.QUEUED else "-decided_at")
+    order = request.GET.get("order", "informative")
+    if order not in ORDERS:
+        order = "informative"
+    found = found.order_by(*(ORDERS[order] if status == Status.QUEUED else ["-decided_at"]))
     page = Paginator(found, PER_PAGE).get_page(request.GET.get("page"))
     context = {
         "page_obj": page,
         "cards": [as_card(example) for example in page],
         "status": status,
         "tabs": _tabs(),
-        "query": f"status={status}",
+        "order": order,
+        "query": f"status={status}&order={order}",
     }
     return render(request, "operations/examples.html", context)
 
@@ -71,7 +75,11 @@ def as_card(example: TrainingExample) -> dict[str, Any]:
         "example": example,
         "label": label_in_words(example),
         "radius": ring_radius(example),
-        "against": contradictions(example) if waits else [],
+        "forbidden": why_not_accept(example) if waits else "",
+        "conflicts": must_settle(example),
+        "alike": near_duplicates(example) if waits else [],
+        "confirmation": confirmation_of(example),
+        "opinions": list(example.opinions.select_related("doctor")),
         "versions": list(ModelVersion.objects.filter(training_run__examples=example)),
     }
 

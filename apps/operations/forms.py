@@ -30,7 +30,12 @@ class StartRunForm(forms.Form):
 
 class DecideForm(forms.Form):
     decision = forms.ChoiceField(
-        choices=[("accept", "accept"), ("reject", "reject"), ("reopen", "reopen")]
+        choices=[
+            ("accept", "accept"),
+            ("reject", "reject"),
+            ("opinion", "ask for a second opinion"),
+            ("reopen", "reopen"),
+        ]
     )
     note = forms.CharField(max_length=500, required=False)
 

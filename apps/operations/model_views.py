@@ -10,7 +10,8 @@ from django.views.decorators.http import require_GET, require_POST
 
 from apps.accounts.permissions import Permission, require
 from apps.classifier.activation import activate, previous_version, rollback, why_not_activate
-from apps.classifier.learning import TRAINABLE, LearningConflict
+from apps.classifier.labels import LearningConflict
+from apps.classifier.learning import TRAINABLE
 from apps.classifier.models import ModelVersion, TrainingRun
 from apps.operations.cards import render_card
 from apps.operations.charts import figures_of

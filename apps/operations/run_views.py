@@ -12,14 +12,9 @@ from django.views.decorators.http import require_GET, require_POST
 
 from apps.accounts.permissions import Permission, require
 from apps.classifier.activation import active_version, why_not_activate
-from apps.classifier.learning import (
-    OPEN_RUN,
-    TRAINABLE,
-    LearningConflict,
-    cancel_run,
-    label_in_words,
-    start_run,
-)
+from apps.classifier.adjudication import OPEN_RUN
+from apps.classifier.labels import LearningConflict, label_in_words
+from apps.classifier.learning import TRAINABLE, cancel_run, start_run
 from apps.classifier.models import TrainingExample, TrainingRun
 from apps.operations.charts import loss_curves, side_by_side
 from apps.operations.forms import ActivateForm, StartRunForm

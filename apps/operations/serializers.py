@@ -51,6 +51,9 @@ class TrainingExampleSerializer(serializers.ModelSerializer):
             "label",
             "predicted",
             "predicted_by",
+            "disagreement",
+            "uncertainty",
+            "opinion_asked_at",
             "reason",
             "text",
             "sent_by",
@@ -72,7 +75,7 @@ class ExampleQuerySerializer(serializers.Serializer):
 
 
 class DecisionSerializer(serializers.Serializer):
-    decision = serializers.ChoiceField(choices=["accept", "reject", "reopen"])
+    decision = serializers.ChoiceField(choices=["accept", "reject", "opinion", "reopen"])
     note = serializers.CharField(max_length=500, required=False, allow_blank=True, default="")
 
     def validate(self, attrs: dict) -> dict:

@@ -177,6 +177,7 @@ class CaseEvent(AppendOnlyModel):
         WITHDRAWN = "withdrawn", "withdrawn"
         OVERRIDDEN = "overridden", "chest check overridden"
         SENT_FOR_RETRAINING = "sent_for_retraining", "sent for retraining"
+        CONFIRMED = "confirmed", "pathology or follow-up recorded"
         BREAK_GLASS = "break_glass", "opened by break-glass"
 
     case = models.ForeignKey(Case, on_delete=models.PROTECT, related_name="events")
@@ -200,6 +201,7 @@ class CaseEvent(AppendOnlyModel):
             self.Kind.READ,
             self.Kind.CORRECTED,
             self.Kind.SENT_FOR_RETRAINING,
+            self.Kind.CONFIRMED,
         }
         return "" if self.kind in tells else self.text
 

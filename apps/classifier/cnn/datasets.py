@@ -8,7 +8,7 @@ import csv
 import hashlib
 import hmac
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import cv2
@@ -30,7 +30,11 @@ COLUMNS = [
     "slice_spacing_mm",
     "pixel_spacing_mm",
     "split",
+    "manufacturer",
+    "patient_sex",
+    "patient_age",
 ]
+FACTS = ("manufacturer", "patient_sex", "patient_age")
 
 
 class DatasetError(Exception):
@@ -43,7 +47,7 @@ class NoduleExample:
 
     crops: (n, 128, 128) uint8 or int16, ascending in z. label: suspicion 0…1, the share of
     readers above the middle rating. kind: one of CLASSES. split: train, val, test or None.
-    readers: how many rated it, where known.
+    readers: how many rated it, where known. facts: those of FACTS that are known, for subgroups.
     """
 
     patient_id: str
@@ -56,6 +60,7 @@ class NoduleExample:
     kind: str
     split: str | None = None
     readers: int | None = None
+    facts: dict[str, str] = field(default_factory=dict)
 
     @property
     def key(self) -> str:
@@ -128,6 +133,7 @@ def read_row(root: Path, row: dict[str, str]) -> NoduleExample:
         kind=kind,
         split=row.get("split") or None,
         readers=int(number(row.get("n_annotators")) or 0) or None,
+        facts={name: row[name] for name in FACTS if row.get(name)},
     )
 
 
@@ -185,6 +191,7 @@ def as_row(example: NoduleExample) -> dict[str, object]:
         "slice_spacing_mm": example.slice_spacing_mm,
         "pixel_spacing_mm": example.pixel_spacing_mm,
         "split": example.split or "",
+        **{name: example.facts.get(name, "") for name in FACTS},
     }
 
 

@@ -1,3 +1,9 @@
+from apps.classifier.models.adjudication import (
+    Confirmation,
+    FrozenTestSet,
+    LoopSettings,
+    Opinion,
+)
 from apps.classifier.models.learning import TrainingExample, TrainingRun
 from apps.classifier.models.prediction import (
     Finding,
@@ -8,10 +14,14 @@ from apps.classifier.models.prediction import (
 from apps.classifier.models.version import ModelVersion
 
 __all__ = [
+    "Confirmation",
     "Finding",
     "FindingHeatmap",
     "FindingVerdict",
+    "FrozenTestSet",
+    "LoopSettings",
     "ModelVersion",
+    "Opinion",
     "Prediction",
     "TrainingExample",
     "TrainingRun",

@@ -33,6 +33,7 @@ class TrainingRun(models.Model):
         settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT, related_name="+"
     )
     requested_at = models.DateTimeField(auto_now_add=True)
+    because = models.CharField(max_length=100, blank=True, help_text="Why it started by itself.")
     started_at = models.DateTimeField(null=True)
     finished_at = models.DateTimeField(null=True)
     lease_expires_at = models.DateTimeField(null=True)
@@ -41,6 +42,7 @@ class TrainingRun(models.Model):
     progress = models.JSONField(default=dict, help_text="Step, epoch, epochs, losses so far.")
     reason = models.CharField(max_length=500, blank=True, help_text="Why it ended as it did.")
     dataset = models.JSONField(default=dict, help_text="What was trained and tested on, by hash.")
+    dataset_sha256 = models.CharField(max_length=64, blank=True, help_text="Over that list.")
     active_version = models.ForeignKey(
         ModelVersion, null=True, on_delete=models.PROTECT, related_name="+"
     )
@@ -100,7 +102,12 @@ class TrainingExample(models.Model):
     text = models.CharField(max_length=1000, blank=True)
     patient_key = models.CharField(max_length=64, db_index=True, help_text="Keyed hash.")
     pixel_sha256 = models.CharField(max_length=64, db_index=True)
+    perceptual_hash = models.CharField(
+        max_length=64, blank=True, help_text="Of the place; near duplicates differ in few bits."
+    )
     side = models.CharField(max_length=10, choices=Side)
+    disagreement = models.FloatField(default=0, help_text="How far the AI was off: 0 to 1.")
+    uncertainty = models.FloatField(default=0, help_text="How unsure the AI was: 0 to 1.")
     status = models.CharField(
         max_length=20, choices=Status, default=Status.QUEUED, editable=False, db_index=True
     )
@@ -113,6 +120,10 @@ class TrainingExample(models.Model):
     )
     decided_at = models.DateTimeField(null=True)
     decision_note = models.CharField(max_length=500, blank=True)
+    opinion_asked_at = models.DateTimeField(null=True, db_index=True)
+    opinion_asked_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT, related_name="+"
+    )
     runs = models.ManyToManyField(TrainingRun, related_name="examples", blank=True)
 
     class Meta:

@@ -37,6 +37,9 @@ class ModelVersion(models.Model):
         settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT, related_name="+"
     )
     activation_note = models.CharField(max_length=1000, blank=True)
+    shadow_since = models.DateTimeField(
+        null=True, help_text="Runs beside the active version, unseen by doctors, since then."
+    )
 
     class Meta:
         ordering = ["task", "-number"]
@@ -44,6 +47,11 @@ class ModelVersion(models.Model):
             models.UniqueConstraint(fields=["task", "number"], name="version_number_once_per_task"),
             models.UniqueConstraint(
                 fields=["task"], condition=Q(status="active"), name="one_active_version_per_task"
+            ),
+            models.UniqueConstraint(
+                fields=["task"],
+                condition=Q(shadow_since__isnull=False),
+                name="one_shadow_version_per_task",
             ),
         ]
 

@@ -13,7 +13,7 @@ from django.db import IntegrityError, connection, transaction
 from apps.accounts.tests.factories import make_user, request_of
 from apps.audit.models import AuditEvent
 from apps.classifier.activation import activate, rollback
-from apps.classifier.learning import LearningConflict
+from apps.classifier.labels import LearningConflict
 from apps.classifier.model_files import keep_weights
 from apps.classifier.models import ModelVersion
 from apps.classifier.tests.factories import make_model_version, make_training_run

@@ -9,17 +9,10 @@ from apps.accounts.tests.factories import make_user, request_of
 from apps.audit.models import AuditEvent
 from apps.cases.models import CaseEvent, Patient
 from apps.cases.tests.factories import make_case
+from apps.classifier.adjudication import decide_example, reopen_example
 from apps.classifier.cnn.phantom_base import phantom_base
-from apps.classifier.learning import (
-    LearningConflict,
-    NotUsable,
-    cancel_run,
-    decide_example,
-    patient_key,
-    reopen_example,
-    send_for_retraining,
-    start_run,
-)
+from apps.classifier.labels import LearningConflict, NotUsable
+from apps.classifier.learning import cancel_run, patient_key, send_for_retraining, start_run
 from apps.classifier.models import TrainingExample, TrainingRun
 from apps.classifier.sweep import messages_waiting
 from apps.classifier.tests.factories import make_prediction, make_training_run

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,17 +16,20 @@ from django.db import connection
 
 from apps.accounts.tests.factories import make_user, request_of
 from apps.cases.tests.factories import make_case, small_phantom
+from apps.classifier import gate
 from apps.classifier.activation import activate
+from apps.classifier.adjudication import decide_example
 from apps.classifier.cnn.phantom_base import phantom_base
-from apps.classifier.learning import cancel_run, decide_example, send_for_retraining, start_run
+from apps.classifier.learning import cancel_run, send_for_retraining, start_run
 from apps.classifier.lease import claim
 from apps.classifier.model_files import network, weights_path
-from apps.classifier.models import ModelVersion, TrainingExample, TrainingRun
+from apps.classifier.models import FrozenTestSet, ModelVersion, TrainingExample, TrainingRun
 from apps.classifier.shipped import register_shipped
 from apps.classifier.sweep import take_back
 from apps.classifier.tests.factories import make_prediction
 from apps.classifier.training import run_training
 from apps.classifier.training_process import run_in_own_process
+from apps.classifier.training_set import sha256_of
 from tests.system import environment, eventually
 
 # One group: TensorFlow loads in one process of a parallel test run, not in each.
@@ -94,7 +98,10 @@ def test_a_training_ends_in_a_tested_candidate_that_an_admin_may_activate_or_not
     tests.refresh_from_db()
     passed = run.status == "passed"
     assert learnt.status == ("used" if passed else "accepted")
-    assert tests.status == "accepted"
+    assert tests.status == "used", "what has tested once stays in the site's test set"
+    assert run.dataset_sha256 == sha256_of(run.dataset)
+    assert set(run.result["proof"]["figures"]) == set(gate.WORDS)
+    assert run.result["proof"]["subgroups"]
     assert not (settings.TRAINING_DATA_DIR / "runs" / str(run.public_id)).exists()
 
 
@@ -106,6 +113,24 @@ def test_without_a_base_the_training_says_no_frozen_test_set():
     assert run.status == "failed"
     assert run.reason.startswith("No frozen test set")
     assert not ModelVersion.objects.filter(status="candidate").exists()
+
+
+@pytest.mark.usefixtures("base")
+def test_another_global_test_set_is_refused_until_somebody_freezes_it(settings, capsys):
+    call_command("freeze_test_set")
+    call_command("freeze_test_set")
+    assert "frozen already" in capsys.readouterr().out
+    shutil.rmtree(settings.TRAINING_DATA_DIR / "phantom")
+    phantom_base(settings.TRAINING_DATA_DIR / "phantom", patients=40, seed=6)
+    run = start_run("malignancy", epochs=1)
+    run_training(run.pk)
+    run.refresh_from_db()
+    assert (run.status, run.candidate) == ("failed", None)
+    assert "not the one that was frozen" in run.reason
+    with pytest.raises(CommandError, match="--replace"):
+        call_command("freeze_test_set")
+    call_command("freeze_test_set", "--replace", "New base.")
+    assert FrozenTestSet.objects.count() == 2
 
 
 @pytest.mark.usefixtures("base")

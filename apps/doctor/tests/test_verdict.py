@@ -9,7 +9,7 @@ from apps.audit.models import AuditEvent
 from apps.cases.models import Case, CaseEvent, Reading, Report, Verdict
 from apps.cases.services import CaseConflict
 from apps.cases.tests.factories import make_case
-from apps.classifier.learning import decide_example
+from apps.classifier.adjudication import decide_example
 from apps.classifier.models import Finding, FindingVerdict, TrainingExample
 from apps.classifier.tests.factories import (
     make_finding,

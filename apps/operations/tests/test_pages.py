@@ -11,7 +11,13 @@ from apps.audit.models import AuditEvent
 from apps.cases import storage
 from apps.cases.tests.factories import make_case, small_phantom
 from apps.classifier.model_files import keep_weights
-from apps.classifier.models import ModelVersion, Prediction, TrainingExample, TrainingRun
+from apps.classifier.models import (
+    ModelVersion,
+    Opinion,
+    Prediction,
+    TrainingExample,
+    TrainingRun,
+)
 from apps.classifier.tests.factories import (
     make_model_version,
     make_model_versions,
@@ -54,6 +60,20 @@ def passed(people, settings, tmp_path) -> TrainingRun:
         "objections": [],
         "margins": {"auc": 0.02, "sensitivity": 0.05, "specificity": 0.1, "brier": 0.02},
         "corrections": {},
+        "proof": {
+            "subgroups": [
+                {
+                    "trait": "sex",
+                    "value": "F",
+                    "n": 20,
+                    "n_patients": 10,
+                    "n_positive": 9,
+                    "figures": {
+                        "auc": {"active": 0.9, "candidate": 0.8, "gain": -0.1, "gain_ci": [-0.2, 0]}
+                    },
+                }
+            ]
+        },
     }
     return make_training_run(
         status="passed", candidate=new, active_version=old, result=result, reason="Not worse."
@@ -363,3 +383,32 @@ def test_wrong_filters_of_the_audit_are_refused_in_words(admin):
     assert admin.get("/operations/audit/", {"since": "soon"}).status_code == 422
     assert admin.get("/operations/audit/", {"action": "x" * 300}).status_code == 422
     assert admin.get("/operations/audit/", {"page": "nonsense"}).status_code == 200
+
+
+def test_the_queue_shows_first_what_teaches_most(admin, people):
+    case = make_case(people.home, status="sent")
+    surprising = make_training_example(case, disagreement=0.9)
+    make_training_example(case, disagreement=0.1)
+    cards = admin.get("/operations/examples/").context["cards"]
+    assert cards[0]["example"] == surprising
+    cards = admin.get("/operations/examples/?order=oldest").context["cards"]
+    assert cards[0]["example"] == TrainingExample.objects.order_by("pk").first()
+
+
+def test_an_admin_asks_for_a_second_opinion_once(admin, people):
+    example = make_training_example(make_case(people.home, status="sent"), doctor=people.owner)
+    address = f"/operations/examples/{example.public_id}/decide/"
+    assert admin.post(address, {"decision": "opinion"}).status_code == 302
+    assert admin.post(address, {"decision": "opinion"}).status_code == 409
+    Opinion.objects.create(example=example, doctor=people.teammate, label="malignant")
+    page = admin.get("/operations/examples/")
+    assert "To settle it, write why you accept" in page.content.decode()
+    answer = admin.post(address, {"decision": "accept"})
+    assert (answer.status_code, b"Doctors disagree" in answer.content) == (409, True)
+    assert admin.post(address, {"decision": "accept", "note": "Fat."}).status_code == 302
+
+
+def test_a_run_shows_its_subgroups(admin, passed):
+    page = admin.get(f"/operations/runs/{passed.public_id}/").content.decode()
+    assert "sex: F" in page
+    assert "-0.200 to 0.000" in page

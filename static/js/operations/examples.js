@@ -1,4 +1,5 @@
-// Keys of the retrain queue: j and k move, a accepts, r asks for the reason and rejects, u takes back.
+// Keys of the retrain queue: j and k move, a accepts, r asks for the reason and rejects,
+// o asks for a second opinion, u takes back.
 (function () {
   "use strict";
   const cards = () => [...document.querySelectorAll("[data-example]")];
@@ -35,6 +36,7 @@
     if (event.key === "j") select(at + 1);
     else if (event.key === "k") select(at - 1);
     else if (event.key === "a") press("accept");
+    else if (event.key === "o") press("opinion");
     else if (event.key === "u") press("reopen");
     else if (event.key === "r" && at >= 0) cards()[at].querySelector('input[name="note"]')?.focus();
     else return;

@@ -7,7 +7,8 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import connection
 from tqdm import tqdm
 
-from apps.classifier.learning import TRAINABLE, LearningConflict, start_run
+from apps.classifier.labels import LearningConflict
+from apps.classifier.learning import TRAINABLE, start_run
 from apps.classifier.models import TrainingRun
 from apps.classifier.training import run_training
 

@@ -3,7 +3,7 @@
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from apps.classifier.activation import rollback
-from apps.classifier.learning import LearningConflict
+from apps.classifier.labels import LearningConflict
 from apps.classifier.models import ModelVersion
 
 

@@ -1,0 +1,77 @@
+"""Admin's pages of the learning loop: its settings to change, the rest to look at."""
+
+from django.contrib import admin
+from django.http import HttpRequest
+
+from apps.audit.admin import AuditedAdmin, ReadOnlyAdmin
+from apps.classifier.models import Confirmation, FrozenTestSet, LoopSettings, Opinion
+
+
+@admin.register(LoopSettings)
+class LoopSettingsAdmin(AuditedAdmin):
+    """One row: when trainings start by themselves, the gate's margins, what raises an alert."""
+
+    audited_values = tuple(
+        field.name for field in LoopSettings._meta.concrete_fields if field.editable
+    )
+    list_display = ["__str__", "train_after", "schedule", "stop_rule"]
+    fieldsets = [
+        ("When trainings start", {"fields": ["train_after", "schedule", "schedule_hour"]}),
+        (
+            "How much worse a candidate may be",
+            {
+                "fields": [
+                    "margin_auc",
+                    "margin_sensitivity",
+                    "margin_specificity",
+                    "margin_ece",
+                    "margin_brier",
+                    "margin_subgroup_auc",
+                    "least_patients",
+                ]
+            },
+        ),
+        (
+            "What raises an alert",
+            {
+                "fields": [
+                    "alert_psi",
+                    "alert_agreement",
+                    "alert_failed",
+                    "alert_least",
+                    "stop_rule",
+                ]
+            },
+        ),
+    ]
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return super().has_add_permission(request) and not LoopSettings.objects.exists()
+
+    def has_delete_permission(self, request: HttpRequest, obj: object = None) -> bool:
+        return False
+
+    def save_form(self, request: HttpRequest, form: object, change: bool) -> LoopSettings:
+        """The first save makes row 1, which is the only one there may be."""
+        row = super().save_form(request, form, change)
+        row.pk = 1
+        return row
+
+
+@admin.register(Opinion)
+class OpinionAdmin(ReadOnlyAdmin):
+    list_display = ["pk", "example", "doctor", "label", "given_at"]
+    list_filter = ["label", "given_at"]
+    list_select_related = ["example", "doctor"]
+
+
+@admin.register(Confirmation)
+class ConfirmationAdmin(ReadOnlyAdmin):
+    list_display = ["pk", "case", "finding", "kind", "label", "recorded_by", "recorded_at"]
+    list_filter = ["kind", "label", "recorded_at"]
+    list_select_related = ["case", "finding", "recorded_by"]
+
+
+@admin.register(FrozenTestSet)
+class FrozenTestSetAdmin(ReadOnlyAdmin):
+    list_display = ["pk", "patients", "items", "sha256", "frozen_at", "note"]
