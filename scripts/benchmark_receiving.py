@@ -4,11 +4,13 @@
 
 Chromium chooses the files on the technician's page; the clock stops when the page says that all
 are received. Then the same Chromium posts the same files to Orthanc (Debian's package with its own
-configuration file) over REST, with the same number of requests at once. PostgreSQL and the broker
-are started for it, durable (fsync on). CT_DATA_DIR gives real slices; without it a phantom.
+configuration file, on a store of this run's) over REST, with the same number of requests at once.
+The machine's own Orthanc is not touched, but must not run. PostgreSQL and the broker are started
+for it, durable (fsync on). CT_DATA_DIR gives real slices; without it a phantom.
 """
 
 import os
+import re
 import shutil
 import statistics
 import subprocess
@@ -30,7 +32,7 @@ from scripts.processes import free_port, start, stop, wait_until
 
 SLICES, AT_ONCE = 300, 4
 ORTHANC_SETTINGS = Path("/etc/orthanc/orthanc.json")
-ORTHANC_DATA = Path("/var/lib/orthanc/db-v6")
+_ORTHANC_FOLDER = re.compile(r'("(?:Storage|Index)Directory"\s*:\s*)"[^"]*"')
 ORTHANC = "http://localhost:8042"
 PASSWORD = "benchmark-only-1"  # noqa: S105
 _POST_ALL = """async ([atOnce]) => {
@@ -183,11 +185,16 @@ User.objects.create_user(email="benchmark@example.org", password="{PASSWORD}", r
 
 @contextmanager
 def _orthanc(folder: Path) -> Iterator[None]:
-    """Debian's Orthanc as it is installed, on an empty store."""
-    shutil.rmtree(ORTHANC_DATA, ignore_errors=True)
-    ORTHANC_DATA.mkdir(parents=True)
+    """Debian's Orthanc with its own settings, but on an empty store of this run's."""
+    store = folder / "orthanc"
+    store.mkdir()
+    ours, replaced = _ORTHANC_FOLDER.subn(rf'\1"{store}"', ORTHANC_SETTINGS.read_text())
+    if replaced != 2:
+        raise SystemExit(f"{ORTHANC_SETTINGS} does not name its two folders once each.")
+    settings = folder / "orthanc.json"
+    settings.write_text(ours)
     with (folder / "orthanc.log").open("wb") as log:
-        process = start(["Orthanc", ORTHANC_SETTINGS], log=log)
+        process = start(["Orthanc", settings], log=log)
     wait_until(lambda: _answers(f"{ORTHANC}/system"), seconds=60, what="the start of Orthanc")
     try:
         yield

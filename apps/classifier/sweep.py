@@ -8,6 +8,7 @@ from django.db.models import F, Max, Model, Q, QuerySet
 from django.utils import timezone
 
 from apps.cases.models import Case, Series
+from apps.cases.storage import remove_stale_incoming
 from apps.classifier.lease import expired
 from apps.classifier.models import Prediction, TrainingRun
 from apps.classifier.services import request_prediction
@@ -23,12 +24,24 @@ QUEUES = {"inference": (Prediction, predict), "training": (TrainingRun, train)}
 
 
 def sweep() -> None:
-    """Requeue expired leases, ask for late slices, nudge forgotten rows."""
+    """Requeue expired leases, ask for late slices, nudge forgotten rows, clear lost uploads."""
     for model, _task in QUEUES.values():
         take_back(model)
     ask_for_late_slices()
     for queue, (model, task) in QUEUES.items():
         _nudge_forgotten(queue, model, task)
+    clear_away_lost_uploads()
+
+
+def clear_away_lost_uploads() -> None:
+    """Remove files that killed uploads left; a full or absent disk must not stop the rest."""
+    try:
+        removed = remove_stale_incoming()
+    except OSError:
+        log.exception("the incoming folder could not be cleared")
+        return
+    if removed:
+        log.warning("%d files of uploads that never ended were removed", removed)
 
 
 def take_back(model: type[Model]) -> None:

@@ -1,11 +1,14 @@
 """What a dead worker or a lost message left behind is taken up again."""
 
+import os
+import time
 from datetime import timedelta
 
 import pytest
 from celery import current_app
 from django.utils import timezone
 
+from apps.cases import storage
 from apps.cases.models import Instance
 from apps.cases.tests.factories import make_case
 from apps.classifier.lease import claim
@@ -143,3 +146,14 @@ def test_the_task_routes_lead_to_the_queues_that_the_sweep_looks_at():
     routes = current_app.conf.task_routes
     assert routes["apps.classifier.tasks.predict"]["queue"] == "inference"
     assert routes["apps.classifier.tasks.train"]["queue"] == "training"
+
+
+def test_files_of_killed_uploads_are_cleared_away_and_running_ones_stay(settings, tmp_path):
+    settings.STORAGE_DIR = tmp_path
+    left, running = (storage.incoming_dir() / name for name in ("left.part", "running.part"))
+    for one in (left, running):
+        one.write_bytes(b"x")
+    two_hours_ago = time.time() - 7200
+    os.utime(left, (two_hours_ago, two_hours_ago))
+    sweep()
+    assert list(storage.incoming_dir().iterdir()) == [running]
