@@ -19,6 +19,7 @@ from apps.cases.models import (
     Case,
     CaseEvent,
     Instance,
+    Measurement,
     Patient,
     Presentation,
     Reading,
@@ -148,6 +149,15 @@ class PresentationAdmin(PatientDataAdmin):
     list_filter = ["rotation", "saved_at"]
     search_fields = ["author__email"]
     list_select_related = ["series", "author"]
+
+
+@admin.register(Measurement)
+class MeasurementAdmin(PatientDataAdmin):
+    list_display = ["__str__", "kind", link_to("instance"), link_to("author"), "created_at"]
+    list_display += ["changed_at", "deleted_at"]
+    list_filter = ["kind", "created_at"]
+    search_fields = ["author__email", "instance__sop_instance_uid"]
+    list_select_related = ["instance__series", "author"]
 
 
 class CaseEventInline(admin.TabularInline):

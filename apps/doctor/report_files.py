@@ -17,7 +17,7 @@ from reportlab.pdfbase.ttfonts import TTFont
 from reportlab.pdfgen.canvas import Canvas
 from reportlab.platypus import Flowable, Image, KeepTogether, Paragraph, SimpleDocTemplate, Spacer
 
-from apps.cases.models import Case, CaseEvent, Report
+from apps.cases.models import CaseEvent, Report
 from apps.cases.pictures import hu_of
 from apps.classifier.models import Finding, FindingVerdict
 from apps.imaging.refusal import Refusal
@@ -31,13 +31,6 @@ FONT, BOLD = "DejaVuSans", "DejaVuSans-Bold"
 _PLAIN = ParagraphStyle("plain", fontName=FONT, fontSize=9.5, leading=14, spaceAfter=7)
 _HEAD = ParagraphStyle("head", parent=_PLAIN, fontName=BOLD, fontSize=14, leading=19)
 _SMALL = ParagraphStyle("small", parent=_PLAIN, fontSize=8, leading=11, textColor="#444444")
-
-
-def newest_report(case: Case) -> Report | None:
-    """The report that counts, once the case is reported."""
-    if case.status != Case.Status.REPORTED:
-        return None
-    return case.reports.select_related("verdict", "signed_by").last()
 
 
 def as_pdf(report: Report) -> bytes:

@@ -6,9 +6,9 @@ from django.urls import reverse
 
 from apps.accounts.tests.factories import request_of
 from apps.audit.models import AuditEvent
-from apps.cases.models import AccessGrant, Presentation
+from apps.cases.models import AccessGrant, Instance, Presentation
 from apps.cases.services import break_glass, save_presentation
-from apps.cases.tests.factories import make_case
+from apps.cases.tests.factories import make_case, make_measurement
 from tests.people import logged_in
 
 pytestmark = pytest.mark.django_db
@@ -26,6 +26,7 @@ def browser(people):
         window_width=400,
     )
     break_glass(case, request=request_of(people.stranger), reason="second opinion")
+    make_measurement(Instance.objects.first(), people.owner)
     assert Presentation.objects.exists()
     assert AccessGrant.objects.exists()
     return logged_in(people.admin)

@@ -12,8 +12,9 @@ from apps.audit.models import AuditEvent
 from apps.cases.models import Case
 from apps.cases.tests.factories import make_case, small_phantom
 from apps.classifier.tests.factories import make_prediction
-from apps.doctor.report_files import as_pdf, newest_report
+from apps.doctor.report_files import as_pdf
 from apps.doctor.services import FindingAnswer, VerdictAnswer, sign
+from apps.doctor.views.report import newest_report
 from tests.people import logged_in
 
 

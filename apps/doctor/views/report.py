@@ -9,13 +9,24 @@ from django.views.decorators.http import require_safe
 from apps.accounts.permissions import require
 from apps.audit.models import AuditEvent
 from apps.audit.services import record
-from apps.doctor.report_files import as_fhir, as_pdf, newest_report
+from apps.cases.models import Case, Report
 from apps.doctor.views.reading import LOOK, visible_case
 
-FORMATS = {
-    "pdf": ("application/pdf", as_pdf),
-    "fhir": ("application/fhir+json", lambda report: as_fhir(report).model_dump_json()),
-}
+KINDS = {"pdf": "application/pdf", "fhir": "application/fhir+json"}
+
+
+def newest_report(case: Case) -> Report | None:
+    """The report that counts, once the case is reported."""
+    if case.status != Case.Status.REPORTED:
+        return None
+    return case.reports.select_related("verdict", "signed_by").last()
+
+
+def _make(report: Report, wanted: str) -> bytes | str:
+    # Loaded when asked for: the formats' libraries cost every web process 17 MB.
+    from apps.doctor.report_files import as_fhir, as_pdf
+
+    return as_pdf(report) if wanted == "pdf" else as_fhir(report).model_dump_json()
 
 
 def _download(request: HttpRequest, public_id: UUID, wanted: str) -> HttpResponse:
@@ -27,10 +38,10 @@ def _download(request: HttpRequest, public_id: UUID, wanted: str) -> HttpRespons
         return HttpResponse(words, status=409, content_type="text/plain; charset=utf-8")
     what = f"report as {wanted}"
     record(AuditEvent.Action.VIEWED, request=request, target=case, site_pk=case.site_id, what=what)
-    kind, make = FORMATS[wanted]
     ending = "json" if wanted == "fhir" else wanted
     name = f'attachment; filename="report-{case.public_id}.{ending}"'
-    return HttpResponse(make(report), content_type=kind, headers={"Content-Disposition": name})
+    headers = {"Content-Disposition": name}
+    return HttpResponse(_make(report, wanted), content_type=KINDS[wanted], headers=headers)
 
 
 @never_cache
