@@ -53,6 +53,15 @@ def _doctor(page: Page) -> None:
     _wait_for_image(page)
     page.locator("[data-finding-id] .finding-jump").first.click()
     _take(page, "reading")
+    page.locator('ct-viewer [data-action="mpr"]').click()
+    _take(page, "planes")
+    page.locator('ct-viewer [data-action="mpr"]').click()
+    page.locator('ct-viewer [data-action="heatmap"]').click()
+    _take(page, "heatmap")
+    if page.locator("[data-prior-study]").count():
+        page.locator("[data-prior-study]").first.click()
+        page.locator("ct-viewer[data-prior][data-ready]").wait_for(timeout=30_000)
+        _take(page, "prior")
 
 
 def _admin(page: Page, address: str) -> None:

@@ -12,9 +12,9 @@ const ICONS = [
   "chevron-right", "chevron-up", "circle-half", "clipboard2-pulse", "clock", "clock-history", "cloud-upload", "cpu",
   "crosshair", "database", "download", "envelope", "eraser", "exclamation-circle", "exclamation-octagon-fill",
   "exclamation-triangle", "exclamation-triangle-fill", "eye", "eye-slash", "file-earmark", "file-earmark-medical",
-  "file-earmark-x", "file-earmark-zip", "filter", "flag", "folder2-open", "gear", "graph-up", "hand-index",
+  "file-earmark-x", "file-earmark-zip", "filter", "fire", "flag", "folder2-open", "gear", "graph-up", "grid-1x2", "hand-index",
   "hourglass-split", "house", "images", "inbox", "info-circle", "info-circle-fill", "journal-medical", "key",
-  "keyboard", "layers", "layout-split", "list-check", "list-ul", "lock", "lungs", "moon-stars", "pause-fill", "pen",
+  "keyboard", "layers", "layout-split", "link-45deg", "list-check", "list-ul", "lock", "lungs", "moon-stars", "pause-fill", "pen",
   "pencil", "people", "person", "person-badge", "person-check", "person-lock", "play-fill", "plus-lg", "printer",
   "question-circle", "reply", "rulers", "search", "send", "shield-check", "shield-lock", "sliders", "sun", "square-half", "symmetry-horizontal",
   "symmetry-vertical", "tags", "three-dots", "trash", "unlock", "upload", "wifi-off", "x-circle", "x-circle-fill",
@@ -56,3 +56,8 @@ for (const [, file] of read("@fontsource-variable/source-sans-3/wght.css").match
   cpSync(new URL(`@fontsource-variable/source-sans-3/files/${file}`, modules),
     new URL(`source-sans-3/files/${file}`, vendor));
 }
+
+// For the tests only: it is not among the files that pages can fetch.
+mkdirSync(new URL("../tests/browser/axe/", import.meta.url), { recursive: true });
+writeFileSync(new URL("../tests/browser/axe/axe.min.js", import.meta.url), withoutSourceMap(read("axe-core/axe.min.js")));
+writeFileSync(new URL("../tests/browser/axe/LICENSE", import.meta.url), read("axe-core/LICENSE"));

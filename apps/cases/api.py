@@ -116,7 +116,14 @@ class ManifestView(APIView):
     @extend_schema(responses=ManifestSerializer, operation_id="series_manifest")
     def get(self, request: Request, public_id: UUID) -> Response:
         series = visible_series(request, public_id)
-        record(AuditEvent.Action.VIEWED, request=request, target=series, site_pk=_site(series))
+        beside = {"what": "prior"} if request.query_params.get("as") == "prior" else {}
+        record(
+            AuditEvent.Action.VIEWED,
+            request=request,
+            target=series,
+            site_pk=_site(series),
+            **beside,
+        )
         answer = Response(ManifestSerializer(_manifest(series, request.user)).data)
         answer["Cache-Control"] = "private, no-store"
         return answer

@@ -1,8 +1,9 @@
 """Everything that the reading page shows of one case, as plain data for the browser."""
 
+import json
 from typing import Any
 
-from django.db.models import Count
+from django.db.models import Count, Prefetch
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils import timezone
@@ -210,15 +211,32 @@ def first_series(series: list[Series], state: dict[str, Any]) -> Series | None:
 
 
 def priors_of(case: Case, user: User) -> list[Case]:
-    """Other studies of the same patient at the same site that this user may open."""
-    return list(
+    """Other studies of the same patient at the same site that this user may open, newest first.
+
+    Each gets `series_list` (JSON for the page: label and manifest of every series, the largest
+    first) and `first`. A series without images is left out.
+    """
+    series = Series.objects.annotate(images=Count("instances")).filter(images__gt=0)
+    priors = list(
         Case.objects.visible_to(user)
         .filter(study__patient=case.study.patient_id, site=case.site_id)
         .exclude(pk=case.pk)
         .select_related("study")
-        .prefetch_related("study__series")
+        .prefetch_related(Prefetch("study__series", series.order_by("-images", "pk")))
         .order_by("-study__study_date", "-pk")[:20]
     )
+    for prior in priors:
+        found = list(prior.study.series.all())
+        prior.first = found[0] if found else None
+        prior.series_list = json.dumps([_series_choice(one) for one in found])
+    return priors
+
+
+def _series_choice(series: Series) -> dict[str, str]:
+    return {
+        "label": f"{series}, {series.images} images",
+        "manifest": reverse("series_manifest", args=[series.public_id]),
+    }
 
 
 def grant_of(case: Case, user: User) -> AccessGrant | None:

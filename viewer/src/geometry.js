@@ -16,14 +16,20 @@ export function positionOf(instance, row, column) {
   );
 }
 
+/** The [row, column] in pixels (fractions) of a patient position in mm. */
+export function pointAt(instance, position) {
+  const from = position.map((value, i) => value - instance.position[i]);
+  return [dot(from, columnCosines(instance)) / instance.rowSpacing, dot(from, rowCosines(instance)) / instance.columnSpacing];
+}
+
 /** The pixel {row, column} of a slice that is nearest to a patient position in mm. */
 export function pixelAt(instance, position) {
-  const from = position.map((value, i) => value - instance.position[i]);
-  return {
-    row: Math.round(dot(from, columnCosines(instance)) / instance.rowSpacing),
-    column: Math.round(dot(from, rowCosines(instance)) / instance.columnSpacing),
-  };
+  const [row, column] = pointAt(instance, position).map((value) => Math.floor(value + 0.5));
+  return { row, column };
 }
+
+/** Where a slice lies along its normal, in patient mm. */
+export const along = (instance) => dot(normal(instance), instance.position);
 
 /** How far along the normal of `from` the slice `to` lies, in mm. */
 export function distance(from, to) {

@@ -20,8 +20,13 @@ export async function fetchOrExplain(url, options = {}) {
     throw new ViewerError("The server cannot be reached. What is on screen is kept; it is tried again by itself.");
   }
   if (response.redirected && /text\/html/.test(response.headers.get("Content-Type"))) throw explained(401);
-  if (!response.ok) throw explained(response.status);
+  if (!response.ok) throw Object.assign(explained(response.status), { words: await reasonOf(response) });
   return response;
+}
+
+/** The server's own words where it gives some. */
+async function reasonOf(response) {
+  return (await response.json().catch(() => null))?.detail;
 }
 
 function explained(status) {

@@ -18,7 +18,7 @@ export class Overlay {
     this.root = element("div", { class: "ctv-overlay" },
       box("top-left", corner("patient", "ctv-wrap"), corner("study", "ctv-second")),
       box("top-right", corner("image", ""), corner("lossy", "ctv-warn")),
-      box("bottom-left", corner("probe", "ctv-second"), corner("window", "")),
+      box("bottom-left", corner("heatmap", ""), corner("probe", "ctv-second"), corner("window", "")),
       box("bottom-right", corner("technique", "ctv-second"), element("div", { class: "ctv-scale", "data-overlay": "scale" }, this.#scaleLine, this.#scaleText)),
       ...["left", "right", "top", "bottom"].map((side) => (this.#letters[side] = element("div", { class: `ctv-letter ctv-letter-${side}` }))));
     port.append(this.root);
@@ -45,12 +45,13 @@ export class Overlay {
   #thickness;
   #lossy;
 
-  update(instance, count, view, place) {
+  update(instance, count, view, place, heat) {
     const z = instance.placed ? `z ${instance.position[2].toFixed(1)} mm` : "position unknown";
     const thick = this.#thickness ? `${Number(this.#thickness).toFixed(2).replace(/\.?0+$/, "")} mm thick` : "";
     this.#say("image", minus(lines(`Im ${instance.index + 1} / ${count}`, z, thick)));
     this.#say("lossy", instance.lossy || this.#lossy ? "lossy compressed" : "");
     this.#say("window", minus(lines(`L ${Math.round(view.center)}  W ${Math.round(view.width)}`, `zoom ${view.zoom.toFixed(1)}${view.invert ? " · inverted" : ""}`)));
+    this.#say("heatmap", heat);
     this.#orient(instance, place);
     this.#scale(instance, place);
   }

@@ -8,6 +8,13 @@ function csrfToken() {
   return document.querySelector('meta[name="csrf-token"]')?.content || document.cookie.match(/(?:^|; )csrftoken=([^;]+)/)?.[1] || "";
 }
 
+/** The server's answer as data; raises ViewerError with `status`, and `words` where the server says why. */
+export async function ask(url, method = "GET", body = undefined) {
+  const headers = { Accept: "application/json", ...(method !== "GET" && { "X-CSRFToken": csrfToken() }), ...(body && { "Content-Type": "application/json" }) };
+  const response = await fetchOrExplain(url, { method, headers, body: body && JSON.stringify(body) });
+  return response.status === 204 ? null : response.json();
+}
+
 export class Saving {
   #timer;
   #pending = null;

@@ -25,7 +25,9 @@ export const ACTIONS = [
   { name: "flip-h", label: "Flip left and right", icon: "symmetry-vertical", key: "h" },
   { name: "flip-v", label: "Flip top and bottom", icon: "symmetry-horizontal", key: "v" },
   { name: "invert", label: "Invert grey", icon: "square-half", key: "i" },
-  { name: "clear-marks", label: "Remove all measurements", icon: "eraser", key: "" },
+  { name: "mpr", label: "Three planes", icon: "grid-1x2", key: "m" },
+  { name: "heatmap", label: "Heatmap of the findings", icon: "fire", key: "t" },
+  { name: "clear-marks", label: "Remove my measurements on this image", icon: "eraser", key: "" },
   { name: "reset", label: "Reset the view", icon: "arrow-counterclockwise", key: "0" },
   { name: "hide-ai", label: "Hide what the AI marked", icon: "eye-slash", key: "a" },
   { name: "help", label: "All keys", icon: "question-circle", key: "?" },
@@ -50,7 +52,7 @@ export function buildToolbar() {
       title: preset.center === undefined ? `The file's own window (${preset.key})` : `Level ${preset.center}, width ${preset.width} HU (${preset.key})`,
     }, preset.label));
   const actions = ACTIONS.map((action) =>
-    button({ "data-action": action.name, ...(["invert", "hide-ai"].includes(action.name) && { "aria-pressed": "false" }) },
+    button({ "data-action": action.name, ...(["invert", "hide-ai", "mpr", "heatmap"].includes(action.name) && { "aria-pressed": "false" }) },
       action.icon, action.label, action.key));
   return element("div", { class: "ctv-tools", role: "toolbar", "aria-label": "Image tools" },
     group("Tool for the left button", ...tools), group("Window", ...presets),
@@ -64,6 +66,8 @@ export function buildControls(count) {
   return element("div", { class: "ctv-controls" },
     element("button", { type: "button", class: "ctv-button", "data-action": "cine", "aria-pressed": "false", title: "Play (Space)", "aria-label": "Play" }, icon("play-fill")),
     element("input", { type: "range", class: "ctv-slider", "data-input": "slice", min: "1", max: String(count), value: "1", step: "1", "aria-label": "Image", disabled: count < 2 }),
+    element("label", { class: "ctv-number ctv-opacity", hidden: true }, "Heatmap",
+      element("input", { type: "range", "data-input": "opacity", min: "0", max: "100", value: "50", "aria-label": "Opacity of the heatmap, percent" })),
     number("center", "L", "-32768", "32767"), number("width", "W", "1", "65536"));
 }
 

@@ -2,11 +2,14 @@
 import { CanvasScreen } from "./canvas_screen.js";
 import { Cine } from "./cine.js";
 import { element } from "./dom.js";
-import { placement, positionOf, toPixel, toScreen } from "./geometry.js";
+import { along, placement, positionOf, toPixel, toScreen } from "./geometry.js";
+import { Heatmaps } from "./heatmap.js";
+import { Keeping } from "./keeping.js";
 import { Gestures } from "./gestures.js";
 import { listenForKeys } from "./keys.js";
 import { fetchManifest } from "./manifest.js";
 import { Marks } from "./marks.js";
+import { Mpr } from "./mpr.js";
 import { Notices } from "./notices.js";
 import { Overlay } from "./overlay.js";
 import { Saving } from "./saving.js";
@@ -98,6 +101,24 @@ class CtViewer extends HTMLElement {
     this.#goal = null;
   }
 
+  /** How far along the normal the slice on screen lies, in patient mm; null where the file does not say. */
+  get position() {
+    return this.manifest?.instances[this.#view.index].placed ? along(this.manifest.instances[this.#view.index]) : null;
+  }
+
+  /** The first and the last position of the series, or null. */
+  get range() {
+    const instances = this.manifest?.instances ?? [];
+    return instances.length && instances.every((one) => one.placed) ? [along(instances[0]), along(instances.at(-1))] : null;
+  }
+
+  /** Shows the slice that lies nearest to a position along the normal. */
+  goToPosition(millimetres) {
+    if (!this.range) return;
+    const away = this.manifest.instances.map((one) => Math.abs(along(one) - millimetres));
+    this.show(away.indexOf(Math.min(...away)));
+  }
+
   /** The stored Hounsfield units of one pixel. */
   async huAt(instanceId, row, column) {
     const instance = this.#byId.get(instanceId);
@@ -108,6 +129,12 @@ class CtViewer extends HTMLElement {
   setWindow(center, width) {
     if (!Number.isFinite(center) || !Number.isFinite(width)) return;
     this.#change(windowed(center, width), true);
+    this.#send("ct-window", { center: this.#view.center, width: this.#view.width });
+  }
+
+  /** Shows a window without keeping it as the chosen view. */
+  showWindow(center, width) {
+    this.#change(windowed(center, width));
   }
 
   /** Shows the image at a place in the series. */
@@ -146,6 +173,7 @@ class CtViewer extends HTMLElement {
     this.help = buildHelp();
     this.screen = new CanvasScreen(this.port);
     this.marks = new Marks(this.port);
+    this.heatmaps = new Heatmaps(this.port, () => this.#paint());
     this.overlay = new Overlay(this.port);
     this.strip = new Strip((index) => this.show(index));
     this.notices = new Notices(this.port);
@@ -166,6 +194,7 @@ class CtViewer extends HTMLElement {
       return;
     }
     const { instances, presentation } = this.manifest;
+    this.#keeping = new Keeping(this.manifest, (text, kind) => this.notices.note(text, kind), (id) => this.screen.removeMeasurement?.(id));
     this.#byId = new Map(instances.map((one) => [one.id, one]));
     this.slices = new Slices(instances);
     this.overlay.describe(this.manifest);
@@ -195,6 +224,7 @@ class CtViewer extends HTMLElement {
       }
     }
     this.#paintNow();
+    performance.mark("ct-first-image");
     this.toggleAttribute("data-ready", true);
     this.#send("ct-ready", { milliseconds: performance.now() - this.#begun });
   }
@@ -206,7 +236,7 @@ class CtViewer extends HTMLElement {
     try {
       const { WebGlScreen, webGlWorks } = await import("./webgl_screen.js");
       if (!webGlWorks() || !this.isConnected) return;
-      const screen = new WebGlScreen(this.port, this.slices);
+      const screen = new WebGlScreen(this.port, this.slices, (one) => this.#keeping.changed(one));
       await screen.open(this.#view.index);
       this.screen.remove();
       this.screen = screen;
@@ -219,12 +249,55 @@ class CtViewer extends HTMLElement {
     this.toolbar.querySelectorAll("[data-tool]").forEach((button) => (button.disabled = false));
     this.chooseTool(this.#tool, this.#toolChosen);
     this.#paint();
+    await this.#showMeasurements();
+  }
+
+  #keeping = null;
+
+  async #showMeasurements() {
+    try {
+      for (const one of await this.#keeping.all()) {
+        const instance = this.#byId.get(one.instance);
+        if (instance) this.screen.addMeasurement(one, instance);
+      }
+      this.toggleAttribute("data-measurements", true);
+    } catch (problem) {
+      this.notices.note("The saved measurements could not be fetched. Reload to see them.", "warn");
+    }
+  }
+
+  #removeMeasurements(onlySelected) {
+    const gone = this.screen.removeMeasurements?.(onlySelected) ?? [];
+    gone.forEach((id) => this.#keeping.removed(id));
+    if (!gone.length) this.notices.note(onlySelected ? "Choose a measurement of yours first; others' are theirs to delete." : "There is no measurement of yours on this image.", "");
+  }
+
+  // ---------- Other planes ----------
+  #toggleMpr() {
+    if (this.mpr) {
+      this.mpr.close();
+      this.mpr = null;
+    } else if (!this.manifest.regular) {
+      this.notices.note(`No other planes: ${this.manifest.why_not_regular}`, "warn");
+    } else {
+      this.mpr = new Mpr(this, this.manifest.instances, this.slices);
+      this.port.after(this.mpr.root);
+      const chosen = this.#findings.find((one) => one.id === this.marks.selected && one.instance_id === this.instanceId);
+      if (chosen) this.mpr.at = { row: Math.round(chosen.row), column: Math.round(chosen.column) };
+    }
+    this.port.hidden = Boolean(this.mpr);
+    this.#press("mpr", Boolean(this.mpr));
+    this.#paint();
+  }
+
+  repaint() {
+    this.#paint();
   }
 
   #listen() {
     new ResizeObserver(() => this.#paint()).observe(this.port);
     this.slices.addEventListener("slice", (event) => {
-      if (event.detail.index === this.#view.index) this.#paint();
+      if (this.mpr || event.detail.index === this.#view.index) this.#paint();
     });
     this.gestures = new Gestures(this.port, {
       toolFor: (pointer) => this.#toolFor(pointer),
@@ -244,8 +317,10 @@ class CtViewer extends HTMLElement {
 
   #paintNow() {
     const { clientWidth: width, clientHeight: height } = this.port;
-    if (!this.manifest || !width || !height) return;
+    if (!this.manifest) return;
     const instance = this.manifest.instances[this.#view.index];
+    if (this.mpr) return this.#paintPlanes(instance);
+    if (!width || !height) return;
     this.#place = placement(instance, this.#view, width, height);
     const hu = this.slices.get(instance.index);
     this.toggleAttribute("waiting", !hu);
@@ -253,10 +328,21 @@ class CtViewer extends HTMLElement {
       this.notices.fetched();
       this.screen.draw(instance, hu, this.#view, this.#place);
       this.marks.draw(instance, this.#byId, this.#place);
-      this.overlay.update(instance, this.manifest.instances.length, this.#view, this.#place);
+      const heat = this.heatmaps.draw(instance, this.marks.shown, this.#place);
+      this.overlay.update(instance, this.manifest.instances.length, this.#view, this.#place, heat);
     } else {
       this.slices.load(instance.index).catch((problem) => this.#fail(problem));
     }
+    this.#tellState(instance);
+  }
+
+  #paintPlanes(instance) {
+    this.slices.load(instance.index).catch((problem) => this.#fail(problem));
+    this.mpr.draw(instance.index, this.#view);
+    this.#tellState(instance);
+  }
+
+  #tellState(instance) {
     this.strip.at(instance.index);
     showState(this, this.#view, (name) => this.#presetWindow(name));
     this.#press("invert", this.#view.invert);
@@ -324,13 +410,22 @@ class CtViewer extends HTMLElement {
       "flip-v": () => this.#change(flipped(view, "vertical"), true),
       invert: () => this.#change({ invert: !view.invert }),
       reset: () => this.#reset(),
-      "clear-marks": () => this.screen.removeMeasurements?.(false),
-      "delete-mark": () => this.screen.removeMeasurements?.(true),
+      "clear-marks": () => this.#removeMeasurements(false),
+      "delete-mark": () => this.#removeMeasurements(true),
+      heatmap: () => this.#toggleHeatmap(),
+      mpr: () => this.#toggleMpr(),
       "hide-ai": () => (this.aiHidden = !this.aiHidden),
       cine: () => this.#cine.toggle(),
       help: () => this.#toggleHelp(),
     };
     acts[name]?.();
+  }
+
+  #toggleHeatmap() {
+    this.heatmaps.on = !this.heatmaps.on;
+    this.#press("heatmap", this.heatmaps.on);
+    this.querySelector(".ctv-opacity").hidden = !this.heatmaps.on;
+    this.#paint();
   }
 
   #reset() {
@@ -356,7 +451,10 @@ class CtViewer extends HTMLElement {
 
   #drag(kind, dx, dy, at) {
     const view = this.#view;
-    if (kind === "window") this.#change(windowDragged(view, dx, dy), true);
+    if (kind === "window") {
+      const { center, width } = windowDragged(view, dx, dy);
+      this.setWindow(center, width);
+    }
     else if (kind === "pan") this.#change(moved(view, dx, dy));
     else if (kind === "zoom") this.#zoom(Math.exp(-dy / 200), at);
     else if (kind === "scroll") this.#dragScroll(dy);
@@ -423,6 +521,10 @@ class CtViewer extends HTMLElement {
     const value = event.target.valueAsNumber;
     if (input === "slice") this.show(value - 1);
     if (!Number.isFinite(value)) return;
+    if (input === "opacity") {
+      this.heatmaps.opacity = value / 100;
+      this.#paint();
+    }
     if (input === "center") this.setWindow(value, this.#view.width);
     if (input === "width" && value >= 1) this.setWindow(this.#view.center, value);
   }

@@ -1,12 +1,13 @@
 // Draws slices and measurements with cornerstone3D. Loaded after the first image is on screen.
 import {
-  cache, Enums, getRenderingCapabilities, imageLoader, init, metaData, RenderingEngine, utilities,
+  cache, Enums, eventTarget, getRenderingCapabilities, imageLoader, init, metaData, RenderingEngine, utilities,
 } from "@cornerstonejs/core";
 import {
   addTool, annotation, BidirectionalTool, EllipticalROITool, Enums as ToolEnums, init as initTools, LengthTool,
   ProbeTool, ToolGroupManager,
 } from "@cornerstonejs/tools";
-import { columnCosines, cross, directionOnScreen, pixelAt, positionOf, rowCosines, toPixel } from "./geometry.js";
+import { columnCosines, cross, directionOnScreen, normal, pixelAt, pointAt, positionOf, rowCosines, toPixel } from "./geometry.js";
+import { ellipse, length, twoAxes } from "./measuring.js";
 
 const SCHEME = "hounsfield";
 const TOOLS = { length: LengthTool, bidirectional: BidirectionalTool, ellipse: EllipticalROITool, probe: ProbeTool };
@@ -100,19 +101,27 @@ function describe(type, imageId) {
 const whole = (value) => String(Math.round(value)).replace("-", "−");
 const fine = (value) => value.toFixed(1).replace("-", "−");
 
-/** What stands beside a measurement. `length` is "mm", or "px" where the file names no spacing. */
-function textLines(unit) {
-  const first = (data) => Object.values(data.cachedStats).find((stats) => stats);
-  return {
-    length: (data) => [`${fine(first(data)?.length ?? 0)} ${unit}`],
-    bidirectional: (data) => [`${fine(first(data)?.length ?? 0)} × ${fine(first(data)?.width ?? 0)} ${unit}`],
-    ellipse: (data) => {
-      const stats = first(data);
-      if (!stats || stats.mean === undefined || stats.mean === null) return ["outside the image"];
-      return [`mean ${fine(stats.mean)} HU, SD ${fine(stats.stdDev)}`, `${whole(stats.min)} to ${whole(stats.max)} HU`, `${whole(stats.area)} ${unit}²`];
-    },
-  };
-}
+/** What stands beside a measurement of `points` on a slice; nothing is interpolated. */
+const LINES = {
+  length: ([a, b], instance) => [`${fine(length(a, b, instance))} ${unitOf(instance)}`],
+  bidirectional: (points, instance) => {
+    const [long, short] = twoAxes(points, instance);
+    return [`${fine(long)} × ${fine(short)} ${unitOf(instance)}`];
+  },
+  ellipse: (points, instance, hu) => {
+    const { area, mean, sd, min, max } = ellipse(points, instance, hu);
+    if (mean === undefined) return ["no pixel inside"];
+    return [`mean ${fine(mean)} HU, SD ${fine(sd)}`, `${whole(min)} to ${whole(max)} HU`, `${whole(area)} ${unitOf(instance)}²`];
+  },
+  probe: ([point], instance, hu) => {
+    const [row, column] = point.map((value) => Math.floor(value + 0.5));
+    if (!(row >= 0 && column >= 0 && row < instance.rows && column < instance.columns)) return ["outside the image"];
+    const place = instance.placed ? `${positionOf(instance, row, column).map(fine).join(", ")} mm` : "position unknown";
+    return [`${whole(hu[row * instance.columns + column])} HU`, place, `row ${row}, column ${column}`];
+  },
+};
+const unitOf = (instance) => (instance.calibrated ? "mm" : "px");
+const kindOf = (one) => Object.keys(TOOLS).find((name) => TOOLS[name].toolName === one.metadata.toolName);
 
 export class WebGlScreen {
   name = "webgl";
@@ -125,6 +134,8 @@ export class WebGlScreen {
   #wanted = null;
   #busy = false;
   #size = "";
+  #closed = new AbortController();
+  #done = new Set(); // ids of the measurements that are drawn to their end
 
   constructor(port, slices, onMeasured) {
     start();
@@ -140,7 +151,11 @@ export class WebGlScreen {
     });
     this.#viewport = this.#engine.getViewport(this.#viewportId);
     this.#group = this.#measuringTools();
-    this.#element.addEventListener(ToolEnums.Events.ANNOTATION_COMPLETED, onMeasured);
+    for (const name of [ToolEnums.Events.ANNOTATION_COMPLETED, ToolEnums.Events.ANNOTATION_MODIFIED]) {
+      eventTarget.addEventListener(name, this.#measured, { signal: this.#closed.signal });
+    }
+    this.#element.addEventListener(Enums.Events.IMAGE_RENDERED, () => this.onDrawn?.(this.#shown));
+    this.onMeasured = onMeasured;
     slices.addEventListener("evicted", (event) => this.#forget(event.detail.index));
   }
 
@@ -160,25 +175,62 @@ export class WebGlScreen {
 
   #measuringTools() {
     const group = ToolGroupManager.createToolGroup(`tools-${this.id}`);
-    const unit = this.slices.instances.every((one) => one.calibrated) ? "mm" : "px";
-    const lines = { ...textLines(unit), probe: (data) => this.#probeLines(data) };
     for (const [name, tool] of Object.entries(TOOLS)) {
-      group.addTool(tool.toolName, { getTextLines: lines[name], shadow: true, preventHandleOutsideImage: true });
+      group.addTool(tool.toolName, { getTextLines: (data, targetId) => this.#lines(name, data, targetId), shadow: true, preventHandleOutsideImage: true });
       group.setToolEnabled(tool.toolName);
     }
     group.addViewport(this.#viewportId, this.#engine.id);
     return group;
   }
 
-  /** The stored value of the pixel that was clicked, and where it lies; nothing is interpolated. */
-  #probeLines(data) {
-    const instance = this.slices.instances[this.#shown];
-    const { row, column } = pixelAt(instance, data.handles.points[0]);
-    const inside = row >= 0 && column >= 0 && row < instance.rows && column < instance.columns;
-    const hu = inside ? this.slices.get(instance.index)?.[row * instance.columns + column] : undefined;
-    if (hu === undefined) return ["outside the image"];
-    const place = instance.placed ? `${positionOf(instance, row, column).map(fine).join(", ")} mm` : "position unknown";
-    return [`${whole(hu)} HU`, place, `row ${row}, column ${column}`];
+  #lines(name, data, targetId) {
+    const instance = this.slices.instances[Number(String(targetId).split(":").pop())];
+    const hu = instance && this.slices.get(instance.index);
+    if (!hu) return undefined;
+    const points = data.handles.points.map((point) => pointAt(instance, point));
+    const { author } = data;
+    return [...LINES[name](points, instance, hu), ...(author ? [author] : [])];
+  }
+
+  #mine() {
+    return annotation.state.getAllAnnotations().filter((one) => one.metadata.FrameOfReferenceUID === this.id && kindOf(one));
+  }
+
+  #measured = ({ type, detail }) => {
+    const one = detail.annotation;
+    if (one.metadata.FrameOfReferenceUID !== this.id || one.isLocked) return;
+    // While it is drawn it changes with every move of the hand.
+    if (type === ToolEnums.Events.ANNOTATION_COMPLETED) this.#done.add(one.annotationUID);
+    if (this.#done.has(one.annotationUID)) this.onMeasured(this.#plain(one));
+  };
+
+  #plain(one) {
+    const instance = find(one.metadata.referencedImageId).instance;
+    return {
+      public_id: one.annotationUID, instance: instance.id, kind: kindOf(one),
+      points: one.data.handles.points.map((point) => pointAt(instance, point).map((value) => Number(value.toFixed(3)))),
+    };
+  }
+
+  /** Shows what was kept on the server; what is not one's own can be looked at, not moved. */
+  addMeasurement({ public_id: id, kind, points, mine, author, created_at: at }, instance) {
+    const when = new Date(at).toLocaleString("en-GB", { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit" });
+    annotation.state.addAnnotation({
+      annotationUID: id, highlighted: false, isLocked: !mine, isVisible: true, invalidated: true,
+      metadata: {
+        toolName: TOOLS[kind].toolName, FrameOfReferenceUID: this.id, referencedImageId: this.#imageId(instance.index),
+        viewPlaneNormal: normal(instance), viewUp: columnCosines(instance).map((value) => -value),
+      },
+      data: {
+        label: "", author: `${author}, ${when}`, cachedStats: {},
+        handles: {
+          points: points.map(([row, column]) => positionOf(instance, row, column)), activeHandleIndex: null,
+          textBox: { hasMoved: false, worldPosition: [0, 0, 0], worldBoundingBox: { topLeft: [0, 0, 0], topRight: [0, 0, 0], bottomLeft: [0, 0, 0], bottomRight: [0, 0, 0] } },
+        },
+      },
+    }, this.#element);
+    this.#done.add(id);
+    this.#viewport.render();
   }
 
   /** Makes a measuring tool take the left button ("" for none; what was measured stays visible). */
@@ -193,14 +245,18 @@ export class WebGlScreen {
     }
   }
 
+  /** Takes off one's own measurements: the chosen ones, or all on the slice on screen. Gives their ids. */
   removeMeasurements(onlySelected) {
-    const mine = annotation.state.getAllAnnotations().filter((one) => one.metadata.FrameOfReferenceUID === this.id);
     const selected = new Set(annotation.selection.getAnnotationsSelected());
-    mine
-      .filter((one) => !onlySelected || selected.has(one.annotationUID))
-      .forEach((one) => annotation.state.removeAnnotation(one.annotationUID));
-    this.#engine.render();
-    return mine.length;
+    const here = this.#imageId(this.#shown);
+    const gone = this.#mine().filter((one) => !one.isLocked && (onlySelected ? selected.has(one.annotationUID) : one.metadata.referencedImageId === here));
+    gone.forEach((one) => this.removeMeasurement(one.annotationUID));
+    return gone.map((one) => one.annotationUID);
+  }
+
+  removeMeasurement(id) {
+    annotation.state.removeAnnotation(id);
+    this.#viewport.render();
   }
 
   draw(instance, hu, view, place) {
@@ -248,7 +304,8 @@ export class WebGlScreen {
 
   remove() {
     ToolGroupManager.destroyToolGroup(`tools-${this.id}`);
-    this.removeMeasurements(false);
+    this.#closed.abort();
+    this.#mine().forEach((one) => annotation.state.removeAnnotation(one.annotationUID));
     this.slices.instances.forEach((one) => this.#forget(one.index));
     this.#engine.destroy();
     this.#element.remove();

@@ -3,6 +3,7 @@ import { factLines, stateBox } from "./ai_state.js";
 import { Draft } from "./draft.js";
 import { icon, make, notice } from "./elements.js";
 import { FindingList } from "./findings.js";
+import "./priors.js";
 import { ask } from "./server.js";
 
 const byId = (id) => document.getElementById(id);
@@ -23,7 +24,7 @@ const form = byId("verdict-form");
 const list = new FindingList({
   list: byId("finding-list"), missedList: byId("missed-list"), draft, changed, go: goTo, imageWords,
 });
-const viewer = () => document.querySelector("ct-viewer");
+const viewer = () => document.querySelector("ct-viewer:not([data-prior])");
 
 // ---------- Showing the state ----------
 const show = (id, on) => (byId(id).hidden = !on);
@@ -198,6 +199,7 @@ byId("mark-missed").addEventListener("click", () => {
 });
 document.addEventListener("keydown", (event) => event.key === "Escape" && stopPicking());
 document.addEventListener("ct-pick", (event) => {
+  if (event.target !== viewer()) return;
   const { instance_id, row, column } = event.detail;
   const key = `mark-${crypto.getRandomValues(new Uint32Array(2)).join("-")}`;
   draft.data.missed.push({ key, series, instance_id, row, column, diameter_mm: 8, label: "malignant", retrain: true });
