@@ -135,6 +135,7 @@ export class WebGlScreen {
   #busy = false;
   #size = "";
   #closed = new AbortController();
+  #theirs = new Set(); // ids of what others measured
   #done = new Set(); // ids of the measurements that are drawn to their end
 
   constructor(port, slices, onMeasured) {
@@ -198,7 +199,7 @@ export class WebGlScreen {
 
   #measured = ({ type, detail }) => {
     const one = detail.annotation;
-    if (one.metadata.FrameOfReferenceUID !== this.id || one.isLocked) return;
+    if (one.metadata.FrameOfReferenceUID !== this.id || this.#theirs.has(one.annotationUID)) return;
     // While it is drawn it changes with every move of the hand.
     if (type === ToolEnums.Events.ANNOTATION_COMPLETED) this.#done.add(one.annotationUID);
     if (this.#done.has(one.annotationUID)) this.onMeasured(this.#plain(one));
@@ -216,7 +217,7 @@ export class WebGlScreen {
   addMeasurement({ public_id: id, kind, points, mine, author, created_at: at }, instance) {
     const when = new Date(at).toLocaleString("en-GB", { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit" });
     annotation.state.addAnnotation({
-      annotationUID: id, highlighted: false, isLocked: !mine, isVisible: true, invalidated: true,
+      annotationUID: id, highlighted: false, isLocked: false, isVisible: true, invalidated: true,
       metadata: {
         toolName: TOOLS[kind].toolName, FrameOfReferenceUID: this.id, referencedImageId: this.#imageId(instance.index),
         viewPlaneNormal: normal(instance), viewUp: columnCosines(instance).map((value) => -value),
@@ -230,6 +231,10 @@ export class WebGlScreen {
       },
     }, this.#element);
     this.#done.add(id);
+    if (!mine) {
+      this.#theirs.add(id);
+      annotation.locking.setAnnotationLocked(id, true);
+    }
     this.#viewport.render();
   }
 
@@ -249,7 +254,7 @@ export class WebGlScreen {
   removeMeasurements(onlySelected) {
     const selected = new Set(annotation.selection.getAnnotationsSelected());
     const here = this.#imageId(this.#shown);
-    const gone = this.#mine().filter((one) => !one.isLocked && (onlySelected ? selected.has(one.annotationUID) : one.metadata.referencedImageId === here));
+    const gone = this.#mine().filter((one) => !this.#theirs.has(one.annotationUID) && (onlySelected ? selected.has(one.annotationUID) : one.metadata.referencedImageId === here));
     gone.forEach((one) => this.removeMeasurement(one.annotationUID));
     return gone.map((one) => one.annotationUID);
   }
