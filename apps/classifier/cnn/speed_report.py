@@ -1,4 +1,4 @@
-"""How fast the analysis is here: a series, one slice, one place, and the load-per-request loop.
+"""How fast the analysis is here: a series, one slice, one place.
 
 Run as `python -m apps.classifier.cnn.speed_report`; on phantoms, prints one JSON object.
 """
