@@ -49,7 +49,7 @@ EOF
 
 env_file() {
   printf '%s=%s\n' SECRET_KEY "$(random)" TRAINING_KEY "$(random)" \
-    POSTGRES_PASSWORD "$(random)" VALKEY_PASSWORD "$(random)"
+    POSTGRES_PASSWORD "$(random)" VALKEY_PASSWORD "$(random)" METRICS_TOKEN "$(random)"
 }
 
 case ${1:-} in
