@@ -9,12 +9,12 @@ from apps.classifier.models import Confirmation, FrozenTestSet, LoopSettings, Op
 
 @admin.register(LoopSettings)
 class LoopSettingsAdmin(AuditedAdmin):
-    """One row: when trainings start by themselves, the gate's margins, what raises an alert."""
+    """One row: when trainings start by themselves, and the gate's margins."""
 
     audited_values = tuple(
         field.name for field in LoopSettings._meta.concrete_fields if field.editable
     )
-    list_display = ["__str__", "train_after", "schedule", "stop_rule"]
+    list_display = ["__str__", "train_after", "schedule", "schedule_hour"]
     fieldsets = [
         ("When trainings start", {"fields": ["train_after", "schedule", "schedule_hour"]}),
         (
@@ -28,18 +28,6 @@ class LoopSettingsAdmin(AuditedAdmin):
                     "margin_brier",
                     "margin_subgroup_auc",
                     "least_patients",
-                ]
-            },
-        ),
-        (
-            "What raises an alert",
-            {
-                "fields": [
-                    "alert_psi",
-                    "alert_agreement",
-                    "alert_failed",
-                    "alert_least",
-                    "stop_rule",
                 ]
             },
         ),

@@ -152,8 +152,10 @@ def start_run(
     seed: int = 1,
     epochs: int | None = None,
     nudge_workers: bool = True,
+    because: str = "",
 ) -> TrainingRun:
-    """Queue a training; without a request somebody at the command line asked for it.
+    """Queue a training; without a request somebody at the command line asked for it, or it
+    starts by itself and `because` says why.
 
     Who runs it in the own process does not tell the workers.
 
@@ -171,13 +173,15 @@ def start_run(
                 seed=seed,
                 epochs=epochs,
                 requested_by=request.user if request else None,
+                because=because,
             )
     except IntegrityError:
         raise LearningConflict(
             f"A training of the {Task(task).label} is open already. Nothing was started; "
             "wait for it or cancel it."
         ) from None
-    _note_run(AuditEvent.Action.RETRAIN_STARTED, run, request, seed=seed, epochs=epochs)
+    details = {"because": because} if because else {}
+    _note_run(AuditEvent.Action.RETRAIN_STARTED, run, request, seed=seed, epochs=epochs, **details)
     if nudge_workers:
         nudge(train, run.pk)
     return run
@@ -201,5 +205,5 @@ def cancel_run(run: TrainingRun, *, request: HttpRequest) -> None:
 def _note_run(
     action: AuditEvent.Action, run: TrainingRun, request: HttpRequest | None, **details: Any
 ) -> None:
-    actor = "" if request else "command line"
+    actor = "" if request else "by itself" if run.because else "command line"
     record(action, request=request, actor=actor, target=run, task=run.task, **details)

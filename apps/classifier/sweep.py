@@ -11,6 +11,7 @@ from apps.cases.models import Case, Series
 from apps.cases.storage import remove_stale_incoming
 from apps.classifier.lease import expired
 from apps.classifier.models import Prediction, TrainingRun
+from apps.classifier.self_start import start_due_runs
 from apps.classifier.services import request_prediction
 from apps.classifier.tasks import predict, train
 
@@ -24,13 +25,15 @@ QUEUES = {"inference": (Prediction, predict), "training": (TrainingRun, train)}
 
 
 def sweep() -> None:
-    """Requeue expired leases, ask for late slices, nudge forgotten rows, clear lost uploads."""
+    """Requeue expired leases, ask for late slices, nudge forgotten rows, clear lost uploads,
+    start the trainings that are due."""
     for model, _task in QUEUES.values():
         take_back(model)
     ask_for_late_slices()
     for queue, (model, task) in QUEUES.items():
         _nudge_forgotten(queue, model, task)
     clear_away_lost_uploads()
+    start_due_runs()
 
 
 def clear_away_lost_uploads() -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 from django.conf import settings
+from django.db.models import QuerySet
 
 from apps.cases.models import Series
 from apps.classifier.adjudication import may_be_used
@@ -60,7 +61,9 @@ def run_folder(run: TrainingRun) -> Path:
     return settings.TRAINING_DATA_DIR / "runs" / str(run.public_id)
 
 
-def usable_examples(task: str) -> list[TrainingExample]:
+def usable_examples(
+    task: str, *, among: QuerySet[TrainingExample] | None = None
+) -> list[TrainingExample]:
     """Accepted corrections of a task, used before or not, that are about a place.
 
     Left out: what doctors still disagree about, what pathology contradicts, and what looks like
@@ -68,7 +71,8 @@ def usable_examples(task: str) -> list[TrainingExample]:
     """
     accepted = [TrainingExample.Status.ACCEPTED, TrainingExample.Status.USED]
     examples = (
-        TrainingExample.objects.filter(task=task, status__in=accepted)
+        (TrainingExample.objects.all() if among is None else among)
+        .filter(task=task, status__in=accepted)
         .exclude(finding=None)
         .exclude(case__study__patient__patient_id__in=held_out_patients())
         .select_related("finding__instance__series__study__patient", "case")

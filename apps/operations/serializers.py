@@ -98,6 +98,7 @@ class TrainingRunSerializer(serializers.ModelSerializer):
             "seed",
             "epochs",
             "requested_by",
+            "because",
             "requested_at",
             "started_at",
             "finished_at",

@@ -1,6 +1,7 @@
 """What other people say about a correction: a second opinion, and what the tissue said."""
 
 from django.conf import settings
+from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.db.models import Q
 
@@ -98,12 +99,15 @@ class LoopSettings(models.Model):
     train_after = models.PositiveIntegerField(
         null=True,
         blank=True,
+        validators=[MinValueValidator(1)],
         help_text="Start a training when this many newly accepted corrections of a task wait. "
         "Empty: only by hand.",
     )
     schedule = models.CharField(max_length=10, choices=Schedule, default=Schedule.NEVER)
     schedule_hour = models.PositiveSmallIntegerField(
-        default=2, help_text="Hour of the day, 0 to 23. Nothing starts without new corrections."
+        default=2,
+        validators=[MaxValueValidator(23)],
+        help_text="Hour of the day, 0 to 23. Nothing starts without new corrections.",
     )
     margin_auc = models.FloatField(default=0.02)
     margin_sensitivity = models.FloatField(default=0.05)
@@ -112,23 +116,6 @@ class LoopSettings(models.Model):
     margin_brier = models.FloatField(default=0.02)
     margin_subgroup_auc = models.FloatField(default=0.05)
     least_patients = models.PositiveIntegerField(default=8)
-    alert_psi = models.FloatField(
-        default=0.25, help_text="Drift (population stability index) from which it is an alert."
-    )
-    alert_agreement = models.FloatField(
-        default=0.6, help_text="Share of findings on which doctors agree, below which it alerts."
-    )
-    alert_failed = models.FloatField(
-        default=0.2, help_text="Share of failed predictions from which it is an alert."
-    )
-    alert_least = models.PositiveIntegerField(
-        default=20, help_text="Fewer cases than this in the window raise no alert."
-    )
-    stop_rule = models.BooleanField(
-        default=False, help_text="An alert hides the AI from doctors until an admin shows it again."
-    )
-    display_stopped_at = models.DateTimeField(null=True, blank=True, editable=False)
-    display_stopped_why = models.CharField(max_length=500, blank=True, editable=False)
 
     class Meta:
         verbose_name_plural = "loop settings"

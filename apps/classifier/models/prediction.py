@@ -49,7 +49,6 @@ class Prediction(models.Model):
     contrast = models.JSONField(
         default=dict, help_text="Contrast agent in the pixels beside the header; a warning only."
     )
-    hu_histogram = models.JSONField(default=list, help_text="Share of pixels per HU bin.")
     series_score = models.FloatField(null=True, help_text="Empty when nothing was found.")
 
     class Meta:
