@@ -101,8 +101,13 @@ def _queues() -> dict[str, int]:
 
 
 def _disk(usage: Any) -> dict[str, int]:
-    reserve = settings.MIN_FREE_DISK_MB * 1024 * 1024
-    return {"free": usage.free, "total": usage.total, "reserve": reserve}
+    megabyte = 1024 * 1024
+    return {
+        "free": usage.free,
+        "total": usage.total,
+        "warning": settings.WARN_FREE_DISK_MB * megabyte,
+        "reserve": settings.MIN_FREE_DISK_MB * megabyte,
+    }
 
 
 def _gauge(name: str, help_text: str, labels: list[str], values: Any) -> GaugeMetricFamily:

@@ -26,9 +26,14 @@ def network(version: ModelVersion) -> Network:
     """
     with _lock:
         if version.sha256 not in _warm:
-            described = {**version.meta, "sha256": version.sha256, "version": str(version)}
-            _warm[version.sha256] = load_network(weights_path(version), described)
+            _warm[version.sha256] = read_network(version)
         return _warm[version.sha256]
+
+
+def read_network(version: ModelVersion) -> Network:
+    """The version's network, read from its file now. Raises what `network` raises."""
+    described = {**version.meta, "sha256": version.sha256, "version": str(version)}
+    return load_network(weights_path(version), described)
 
 
 def keep_weights(source: Path, task: str, sha256: str) -> str:

@@ -20,7 +20,7 @@ from apps.classifier.sweep import QUEUES, messages_waiting
 
 FAILURES_SHOWN = 8
 LATE = timedelta(minutes=2)
-GIGABYTE = 1024**3
+MEGABYTE, GIGABYTE = 1024**2, 1024**3
 
 
 def overview() -> dict[str, Any]:
@@ -72,16 +72,17 @@ def _late() -> bool:
 
 
 def disk() -> dict[str, Any]:
-    """Room where the images lie, in GB, and whether uploads are about to be refused."""
+    """Room where the images lie, in GB; whether that is low, and whether uploads are refused."""
     settings.STORAGE_DIR.mkdir(parents=True, exist_ok=True)
     usage = shutil.disk_usage(settings.STORAGE_DIR)
-    reserve = settings.MIN_FREE_DISK_MB * 1024 * 1024
+    reserve = settings.MIN_FREE_DISK_MB * MEGABYTE
     return {
         "free": round(usage.free / GIGABYTE, 1),
         "total": round(usage.total / GIGABYTE, 1),
         "used_share": round(1 - usage.free / usage.total, 3),
         "refusing": usage.free < reserve,
-        "low": usage.free < 5 * reserve,
+        "low": usage.free < max(reserve, settings.WARN_FREE_DISK_MB * MEGABYTE),
+        "reserve": round(reserve / GIGABYTE, 1),
     }
 
 

@@ -2,6 +2,7 @@
 
 import re
 from hashlib import sha256
+from types import SimpleNamespace
 
 import pytest
 from django.conf import settings as django_settings
@@ -121,6 +122,25 @@ def test_a_failed_prediction_is_asked_again_by_one_click(admin, people):
     assert Prediction.objects.filter(status="queued").count() == 1
     assert "no longer failed" in admin.post(address, follow=True).content.decode()
     empty_broker()
+
+
+def test_the_overview_warns_of_a_filling_disk_and_then_says_that_uploads_are_refused(
+    admin, settings, monkeypatch
+):
+    settings.MIN_FREE_DISK_MB, settings.WARN_FREE_DISK_MB = 2048, 20480
+
+    def shown(free_mb: int) -> str:
+        usage = SimpleNamespace(free=free_mb * 1024**2, total=100 * 1024**3)
+        monkeypatch.setattr("apps.operations.overview.shutil.disk_usage", lambda path: usage)
+        return admin.get("/operations/").content.decode()
+
+    assert "The disk is" not in shown(20480)
+    assert "getting full: 20.0 GB are free. Uploads are refused below 2.0 GB." in shown(20479)
+    assert "getting full: 2.0 GB are free" in shown(2048)
+    assert "nearly full: 2.0 GB are free, and uploads are refused until 2.0 GB are." in shown(2047)
+    # A warning level that was set below the reserve cannot hide that uploads are refused.
+    settings.WARN_FREE_DISK_MB = 0
+    assert "uploads are refused" in shown(2047)
 
 
 def test_the_overview_works_without_a_broker(admin, monkeypatch):
