@@ -160,6 +160,7 @@ TABLE = [
     ("POST", API + "uploads/", "", TECHNICIANS),
     ("POST", API + "uploads/batch/", "", TECHNICIANS),
     ("POST", API + "uploads/known/", "", TECHNICIANS),
+    ("POST", API + "uploads/zip/", "", TECHNICIANS),
     ("GET", API + "receivers/", "", TECHNICIANS),
     ("POST", API + "cases/<uuid:public_id>/send/", CASE, PREPARE),
     ("POST", API + "cases/<uuid:public_id>/withdraw/", CASE, PREPARE),

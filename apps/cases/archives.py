@@ -11,14 +11,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from django.conf import settings
+from django.http import HttpRequest
 
+from apps.accounts.models import Site, User
 from apps.cases import storage
+from apps.cases.ingest import Answer, ingest_files
 from apps.imaging.refusal import Refusal
 
 _CLUTTER = re.compile(r"(^|/)(\.|thumbs\.db$|desktop\.ini$|dicomdir$|__macosx)", re.IGNORECASE)
 _DEEPEST = 3
 _SUSPICIOUS_RATIO, _HARMLESS_BYTES = 200, 100 * 1024 * 1024
 _LARGEST_DIRECTORY = 64 * 1024 * 1024
+_BATCH_FILES, _BATCH_BYTES = 32, 64 * 1024 * 1024
 _END, _END_SIZE = b"PK\x05\x06", 22
 _BROKEN = (zipfile.BadZipFile, zlib.error, EOFError, struct.error, NotImplementedError, ValueError)
 
@@ -40,6 +44,28 @@ class Unpacked:
     refusal: Refusal | None = None
 
 
+def ingest_zip(
+    archive: Path, *, site: Site, user: User | None, request: HttpRequest | None = None
+) -> Iterator[tuple[str, Answer]]:
+    """Take in the files of a ZIP as `ingest_files` does; the name of each, and its answer.
+
+    Some are unpacked and stored together, so the ZIP never lies unpacked on the disk as a whole.
+    Raises what `unpack` raises, before the first answer, and storage.DiskNearlyFull at any: what
+    was answered by then is stored.
+    """
+    batch: list[Unpacked] = []
+    try:
+        for one in unpack(archive):
+            batch.append(one)
+            if _is_full(batch):
+                yield from _ingested(batch, site, user, request)
+                batch = []
+        yield from _ingested(batch, site, user, request)
+    finally:
+        for path in _paths(batch):
+            path.unlink(missing_ok=True)
+
+
 def unpack(archive: Path) -> Iterator[Unpacked]:
     """The files of a ZIP one after the other, each copied when it is asked for.
 
@@ -55,6 +81,23 @@ def is_zip(path: Path) -> bool:
     """Whether a file begins as a ZIP does; its end may be missing, or an image's bytes look so."""
     with path.open("rb") as stream:
         return stream.read(4) in {b"PK\x03\x04", _END}
+
+
+def _ingested(
+    batch: list[Unpacked], site: Site, user: User | None, request: HttpRequest | None
+) -> Iterator[tuple[str, Answer]]:
+    stored = iter(ingest_files(_paths(batch), site=site, user=user, request=request))
+    for one in batch:
+        yield one.name, one.refusal or next(stored)
+
+
+def _is_full(batch: list[Unpacked]) -> bool:
+    size = sum(path.stat().st_size for path in _paths(batch))
+    return len(batch) >= _BATCH_FILES or size >= _BATCH_BYTES
+
+
+def _paths(batch: list[Unpacked]) -> list[Path]:
+    return [one.path for one in batch if one.path is not None]
 
 
 def _files(archive: Path, left: _Left, *, depth: int) -> Iterator[Unpacked]:

@@ -18,7 +18,8 @@ from apps.accounts.models import ReadingGroup, User
 from apps.accounts.permissions import Permission, Role
 from apps.audit.models import AuditEvent
 from apps.audit.services import record, record_each
-from apps.cases.ingest import Received, ingest_files, ingest_instance, known_instances
+from apps.cases.archives import ingest_zip, is_zip
+from apps.cases.ingest import Answer, Received, ingest_files, ingest_instance, known_instances
 from apps.cases.models import Case
 from apps.cases.services import CaseConflict, withdraw_case
 from apps.cases.storage import DiskNearlyFull
@@ -31,6 +32,8 @@ _STATUS_OF = {
     "other_patient": status.HTTP_409_CONFLICT,
     "other_person": status.HTTP_409_CONFLICT,
     "too_large": status.HTTP_413_REQUEST_ENTITY_TOO_LARGE,
+    "zip_too_large": status.HTTP_413_REQUEST_ENTITY_TOO_LARGE,
+    "zip_too_many": status.HTTP_413_REQUEST_ENTITY_TOO_LARGE,
     "disk_full": status.HTTP_507_INSUFFICIENT_STORAGE,
 }
 
@@ -86,16 +89,11 @@ class UploadView(APIView):
                 request=request,
             )
         except Refusal as refusal:
-            return self._refuse(request, files[0], refusal.code, refusal.message)
+            return _refuse_file(request, files[0], refusal.code, refusal.message)
         except DiskNearlyFull as full:
-            return self._refuse(request, files[0], "disk_full", full.message)
+            return _refuse_file(request, files[0], "disk_full", full.message)
         made = status.HTTP_201_CREATED if received.new else status.HTTP_200_OK
         return Response(_accepted(files[0].name, received), status=made)
-
-    def _refuse(self, request: Request, file: UploadedFile, code: str, message: str) -> Response:
-        _note_refusal(request, file, code)
-        answered = _STATUS_OF.get(code, status.HTTP_422_UNPROCESSABLE_ENTITY)
-        return Response(_refused(file.name, code, message), status=answered)
 
 
 class BatchSerializer(serializers.Serializer):
@@ -130,8 +128,62 @@ class BatchView(APIView):
                 {"detail": full.message, "code": "disk_full"},
                 status=status.HTTP_507_INSUFFICIENT_STORAGE,
             )
-        told = [_told(request, *pair) for pair in zip(files, found, strict=True)]
+        told = [
+            _told(request, file.name, answer, size=file.size)
+            for file, answer in zip(files, found, strict=True)
+        ]
         return Response({"answers": told})
+
+
+class ZipSerializer(serializers.Serializer):
+    file = serializers.FileField(help_text="One ZIP; ZIPs in it are unpacked too.")
+
+
+class ZipView(APIView):
+    """Takes a ZIP and answers for each file in it; what systems leave in ZIPs is passed over.
+
+    A ZIP that is damaged, protected or over the limits is refused as a whole. One that is sent
+    again after a lost connection changes nothing: what arrived is known.
+    """
+
+    permission = Permission.UPLOAD
+    parser_classes = [MultiPartParser]
+
+    @extend_schema(
+        request=ZipSerializer,
+        responses={
+            200: BatchAnswerSerializer,
+            **{code: UploadAnswerSerializer for code in (400, 413, 422, 507)},
+        },
+        operation_id="upload_zip",
+    )
+    def post(self, request: Request) -> Response:
+        files = request.FILES.getlist("file")
+        if len(files) != 1:
+            answer = _refused("", "one_file", "Send exactly one ZIP in the field “file”.")
+            return Response(answer, status=status.HTTP_400_BAD_REQUEST)
+        try:
+            told = _all_of_zip(request, files[0])
+        except Refusal as refusal:
+            return _refuse_file(request, files[0], refusal.code, refusal.message)
+        except DiskNearlyFull:
+            words = "The server's disk is nearly full. What fitted was kept; tell your admin."
+            return _refuse_file(request, files[0], "disk_full", words)
+        return Response({"answers": told})
+
+
+def _all_of_zip(request: Request, file: UploadedFile) -> list[dict]:
+    path = Path(file.temporary_file_path())
+    if not is_zip(path):
+        raise Refusal("not_zip", "This is not a ZIP. Send the files as they are.")
+    site, user = request.user.site, request.user
+    told = [
+        _told(request, name, answer)
+        for name, answer in ingest_zip(path, site=site, user=user, request=request)
+    ]
+    if not told:
+        raise Refusal("zip_empty", "There is no file in this ZIP.")
+    return told
 
 
 class KnownSerializer(serializers.Serializer):
@@ -178,21 +230,27 @@ class KnownView(APIView):
         )
 
 
-def _told(request: Request, file: UploadedFile, answer: Received | Refusal) -> dict:
+def _told(request: Request, name: str, answer: Answer, **noted: Any) -> dict:
     if isinstance(answer, Received):
-        return _accepted(file.name, answer)
-    _note_refusal(request, file, answer.code)
-    return _refused(file.name, answer.code, answer.message)
+        return _accepted(name, answer)
+    _note_refusal(request, name, answer.code, **noted)
+    return _refused(name, answer.code, answer.message)
 
 
-def _note_refusal(request: Request, file: UploadedFile, code: str) -> None:
+def _refuse_file(request: Request, file: UploadedFile, code: str, message: str) -> Response:
+    _note_refusal(request, file.name, code, size=file.size)
+    answered = _STATUS_OF.get(code, status.HTTP_422_UNPROCESSABLE_ENTITY)
+    return Response(_refused(file.name, code, message), status=answered)
+
+
+def _note_refusal(request: Request, name: str, code: str, **noted: Any) -> None:
     # File names may hold a patient's name: the trail keeps only kind and size.
     record(
         AuditEvent.Action.UPLOAD_REFUSED,
         request=request,
         code=code,
-        size=file.size,
-        extension=PurePath(file.name).suffix[:10].lower(),
+        extension=PurePath(name).suffix[:10].lower(),
+        **noted,
     )
 
 

@@ -1,6 +1,8 @@
 """A technician at the desk: files in, answers out, the case sent, taken back, sent again."""
 
+import csv
 import re
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -64,7 +66,10 @@ def test_a_study_with_other_files_in_it_is_received_and_the_rest_is_explained(de
     expect(desk.locator("[data-refused]")).to_contain_text("This is not a DICOM file.")
     with desk.expect_download() as download:
         desk.get_by_role("button", name="Download the list").click()
-    assert "report.txt" in Path(download.value.path()).read_text()
+    told = list(csv.reader(Path(download.value.path()).read_text("utf-8-sig").splitlines()))
+    assert told[0] == ["File", "Outcome", "Reason"]
+    assert [outcome for _, outcome, _ in told[1:]].count("received") == 5
+    assert ["report.txt", "refused", "This is not a DICOM file."] in told
     expect(desk.locator("#cases tbody tr")).to_contain_text("OKAFOR, Adaeze")
     expect(desk.locator('[data-count="drafts"]')).to_have_text("1")
     desk.locator("[data-studies]").get_by_role("link", name="Open").click()
@@ -78,6 +83,43 @@ def test_the_same_files_again_are_told_to_be_here_already(desk, tmp_path):
     choose(desk, *paths)
     expect(desk.get_by_text("All of these were already here")).to_be_visible()
     assert Instance.objects.count() == 3
+
+
+def test_a_zip_of_two_studies_is_received_study_by_study(desk, tmp_path):
+    archive = tmp_path / "cd.zip"
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as packed:
+        for number, name in enumerate(("OKAFOR^Adaeze", "LI^Wei")):
+            folder = tmp_path / str(number)
+            folder.mkdir()
+            for path in study(folder, patient_name=name):
+                packed.write(path, f"{number}/{path.name}")
+        packed.writestr("DICOMDIR", b"index")
+        packed.writestr("viewer.exe", b"MZ")
+    choose(desk, archive)
+    expect(desk.get_by_text("6 images received")).to_be_visible()
+    expect(desk.locator("[data-studies] tr")).to_have_count(2)
+    for name in ("OKAFOR, Adaeze", "LI, Wei"):
+        row = desk.locator("[data-studies] tr", has_text=name)
+        expect(row).to_contain_text("3 of 3 images")
+    expect(desk.locator("[data-refused] tr")).to_have_count(1)
+    expect(desk.locator("#cases tbody tr")).to_have_count(2)
+    expect(desk.locator("[data-refused]")).to_contain_text("cd.zip/viewer.exe")
+    choose(desk, archive)
+    expect(desk.get_by_text("All of these were already here")).to_be_visible()
+    with desk.expect_download() as download:
+        desk.get_by_role("button", name="Download the list").click()
+    told = list(csv.reader(Path(download.value.path()).read_text("utf-8-sig").splitlines()))
+    assert sorted(outcome for _, outcome, _ in told[1:]) == ["already here"] * 6 + ["refused"]
+
+
+def test_a_damaged_zip_is_refused_in_words(desk, tmp_path):
+    archive = tmp_path / "cd.zip"
+    with zipfile.ZipFile(archive, "w") as packed:
+        packed.writestr("1.dcm", b"x" * 5000)
+    archive.write_bytes(archive.read_bytes()[:3000])
+    choose(desk, archive)
+    expect(desk.locator("[data-refused]")).to_contain_text("This ZIP is damaged or incomplete.")
+    assert not Instance.objects.exists()
 
 
 def test_a_lost_connection_is_made_good_by_itself(desk, tmp_path):

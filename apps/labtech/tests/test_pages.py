@@ -37,7 +37,7 @@ def rows(html: str) -> int:
 
 def test_an_empty_day_says_what_the_page_is_for(client):
     html = page(client, TODAY)
-    assert "Drop CT files or a folder here" in html
+    assert "Drop CT files, a folder or a ZIP here" in html
     assert "Nothing waits to be sent" in html
     assert "Try a phantom case" not in html
 

@@ -7,15 +7,20 @@
   const EXPLICIT_VR = [0x55, 0x49]; // "UI"
 
   // The Study Instance UID (0020,000D) and SOP Instance UID (0008,0018) near the start of a
-  // little-endian file, or "" for what is not found.
+  // little-endian file, or "" for what is not found; and whether it is a ZIP instead.
   async function uidsOf(file) {
     try {
       const bytes = new Uint8Array(await file.slice(0, HEAD_BYTES).arrayBuffer());
-      if (String.fromCharCode(...bytes.subarray(128, 132)) !== "DICM") return { uid: "", sop: "" };
+      if (String.fromCharCode(...bytes.subarray(128, 132)) !== "DICM") return { uid: "", sop: "", zip: isZip(bytes) };
       return { uid: uidIn(bytes, 0x20, 0x0d), sop: uidIn(bytes, 0x08, 0x18) };
     } catch {
       return { uid: "", sop: "" };
     }
+  }
+
+  // "PK", then a first file or (a ZIP of nothing) the end of the list.
+  function isZip(bytes) {
+    return ["PK\x03\x04", "PK\x05\x06"].includes(String.fromCharCode(...bytes.subarray(0, 4)));
   }
 
   function uidIn(bytes, group, element) {

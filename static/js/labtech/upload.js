@@ -1,4 +1,5 @@
 // Sends files, several in a request and a few requests at a time, and shows what became of each.
+// A ZIP goes alone; the server unpacks it and answers for every file in it.
 (function () {
   "use strict";
 
@@ -74,7 +75,7 @@
 
     reset() {
       Object.assign(this, {
-        queue: [], running: new Set(), studies: new Map(), refused: [], failed: [], total: 0, totalBytes: 0, doneBytes: 0,
+        queue: [], running: new Set(), studies: new Map(), refused: [], failed: [], told: [], total: 0, totalBytes: 0, doneBytes: 0,
         received: 0, known: 0, settled: 0, startedAt: 0, stopped: false, refreshedAt: 0, answers: 0,
       });
       for (const name of ["studies", "refused", "answers"]) this.part(name).replaceChildren();
@@ -133,7 +134,7 @@
         const job = { file, name: file.webkitRelativePath || file.name, sent: 0, tries: 0 };
         this.total += 1;
         this.totalBytes += file.size;
-        if (file.size > this.maxBytes) this.refuse(job, `This file is too large: at most ${this.root.dataset.maxMb} MB can be sent at once.`);
+        if (file.size > this.maxBytes) this.refuse(job, `This file is too large: at most ${this.root.dataset.maxMb} MB can be sent in one piece. Unpack a ZIP, and drop the folder.`);
         else this.queue.push(job);
       }
       this.show();
@@ -197,7 +198,7 @@
     nextBatch() {
       const jobs = [this.queue.shift()];
       let bytes = jobs[0].file.size;
-      while (!jobs[0].tries && this.queue.length && jobs.length < BATCH_FILES && bytes + this.queue[0].file.size <= BATCH_BYTES && !this.queue[0].tries) {
+      while (!jobs[0].tries && !jobs[0].zip && this.queue.length && jobs.length < BATCH_FILES && bytes + this.queue[0].file.size <= BATCH_BYTES && !this.queue[0].tries && !this.queue[0].zip) {
         bytes += this.queue[0].file.size;
         jobs.push(this.queue.shift());
       }
@@ -208,7 +209,8 @@
       this.running.add(batch);
       const { status, answer } = await this.post(batch);
       this.running.delete(batch);
-      if (!batch.stopped) batch.jobs.forEach((job, place) => this.settle(job, status, answer?.answers?.[place] || answer));
+      if (!batch.stopped && batch.jobs[0].zip && status === 200) this.unpacked(batch.jobs[0], answer.answers);
+      else if (!batch.stopped) batch.jobs.forEach((job, place) => this.settle(job, status, answer?.answers?.[place] || answer));
       this.pump();
       this.refreshList(!this.active);
     }
@@ -216,7 +218,7 @@
     post(batch) {
       return new Promise((done) => {
         const request = (batch.request = new XMLHttpRequest());
-        request.open("POST", this.root.dataset.url);
+        request.open("POST", batch.jobs[0].zip ? this.root.dataset.zipUrl : this.root.dataset.url);
         request.responseType = "json";
         request.setRequestHeader("X-CSRFToken", csrfToken());
         request.setRequestHeader("Accept", "application/json");
@@ -243,9 +245,30 @@
       this.doneBytes += job.file.size;
       const words = answer?.message || answer?.detail || `The server could not take this file (${status}).`;
       if (status !== 200 || !answer?.case) return this.refuse(job, words, true);
+      this.accept(job, answer);
+    }
+
+    accept(job, answer) {
       this[answer.outcome] += 1;
       this.ofStudy(job, answer);
       this.answer(job, answer.outcome === "received" ? "received" : "already here");
+    }
+
+    // From here on the files in the ZIP are counted, not the ZIP.
+    unpacked(zip, answers) {
+      this.total += answers.length - 1;
+      this.settled += answers.length;
+      this.doneBytes += zip.file.size;
+      for (const answer of answers) {
+        const job = { name: `${zip.name}/${answer.file_name}`, uid: this.uidOfCase(answer.case) };
+        if (answer.case) this.accept(job, answer);
+        else this.refuse(job, answer.message, true);
+      }
+    }
+
+    uidOfCase(found) {
+      for (const [uid, study] of this.studies) if (study.case && study.case.public_id === found?.public_id) return uid;
+      return "";
     }
 
     later(job, status) {
@@ -278,14 +301,15 @@
       this.part("refused-box").hidden = false;
       this.part("refused-count").textContent = this.refused.length;
       if (job.uid && this.studies.has(job.uid)) this.studies.get(job.uid).refused += 1;
-      this.answer(job, reason);
+      this.answer(job, "refused", reason);
     }
 
-    answer(job, words) {
+    answer(job, outcome, reason = "") {
+      this.told.push({ name: job.name, outcome, reason });
       this.answers += 1;
       if (this.answers > MOST_ANSWERS) return;
       const line = element("li");
-      line.append(element("span", "answer-name", job.name), " ", element("span", "note", words));
+      line.append(element("span", "answer-name", job.name), " ", element("span", "note", reason || outcome));
       this.part("answers").append(line);
       this.part("answers-box").hidden = false;
     }
@@ -355,10 +379,13 @@
       this.part("stop").hidden = !this.active;
       this.part("retry").hidden = this.active || !this.failed.length;
       this.part("close").hidden = this.active;
+      this.part("download").hidden = this.active || !this.total;
       this.drawStudies();
     }
 
     headline() {
+      const zip = [...this.running].find((batch) => batch.jobs[0].zip && batch.bytes && batch.sent >= batch.bytes);
+      if (zip) return `Taking in the files of ${zip.jobs[0].name}`;
       if (this.active) return `Sending ${this.settled.toLocaleString("en-GB")} of ${plural(this.total, "file")}`;
       if (this.failed.length) return `${this.problem} ${plural(this.failed.length, "file")} not sent.`;
       if (!this.received && !this.known) return "Nothing was taken";
@@ -413,11 +440,12 @@
     download() {
       // A leading apostrophe keeps spreadsheets from running a file name as a formula.
       const cell = (text) => `"${(/^[=+\-@\t]/.test(text) ? `'${text}` : text).replaceAll('"', '""')}"`;
-      const lines = [["File", "Reason"], ...this.refused.map((one) => [one.name, one.reason])];
+      const lost = this.failed.map((job) => ({ name: job.name, outcome: "not sent", reason: this.problem }));
+      const lines = [["File", "Outcome", "Reason"], ...[...this.told, ...lost].map((one) => [one.name, one.outcome, one.reason])];
       const blob = new Blob(["\ufeff", lines.map((line) => line.map(cell).join(",")).join("\r\n"), "\r\n"], { type: "text/csv" });
       const link = element("a");
       link.href = URL.createObjectURL(blob);
-      link.download = "files-not-taken.csv";
+      link.download = "upload-summary.csv";
       link.click();
       setTimeout(() => URL.revokeObjectURL(link.href), 1000);
     }

@@ -13,8 +13,8 @@ from apps.accounts.permissions import Permission
 from apps.audit.models import AuditEvent
 from apps.audit.services import record
 from apps.cases import storage
-from apps.cases.archives import is_zip, unpack
-from apps.cases.ingest import ingest_instance
+from apps.cases.archives import ingest_zip, is_zip
+from apps.cases.ingest import Answer, ingest_instance
 from apps.imaging.refusal import Refusal
 
 
@@ -81,24 +81,21 @@ def _outcomes(file: Path, site: Site, technician: User) -> Iterator[tuple[str, s
         yield str(file), _receive(storage.take_in(file), site, technician)
         return
     try:
-        for one in unpack(file):
-            name = f"{file}/{one.name}"
-            if one.path is None:
-                yield name, _refused(one.refusal, site, technician)
-            else:
-                yield name, _receive(one.path, site, technician)
+        for name, answer in ingest_zip(file, site=site, user=technician):
+            yield f"{file}/{name}", _outcome(answer, site, technician)
     except Refusal as refusal:
-        yield str(file), _refused(refusal, site, technician)
+        yield str(file), _outcome(refusal, site, technician)
 
 
 def _receive(incoming: Path, site: Site, technician: User) -> str:
     try:
-        received = ingest_instance(incoming, site=site, user=technician)
+        return _outcome(ingest_instance(incoming, site=site, user=technician), site, technician)
     except Refusal as refusal:
-        return _refused(refusal, site, technician)
-    return "received" if received.new else "already known"
+        return _outcome(refusal, site, technician)
 
 
-def _refused(refusal: Refusal, site: Site, technician: User) -> str:
-    record(AuditEvent.Action.UPLOAD_REFUSED, user=technician, site_pk=site.pk, code=refusal.code)
-    return refusal.message
+def _outcome(answer: Answer, site: Site, technician: User) -> str:
+    if isinstance(answer, Refusal):
+        record(AuditEvent.Action.UPLOAD_REFUSED, user=technician, site_pk=site.pk, code=answer.code)
+        return answer.message
+    return "received" if answer.new else "already known"
