@@ -7,9 +7,10 @@ class/patient/nodule-K/images/slice-N.png, 128×128, native resolution, N ascend
 import csv
 import hashlib
 import hmac
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -109,10 +110,16 @@ def labelled_rows(table: Path) -> list[dict[str, str]]:
     return rows
 
 
-def read_one(root: Path) -> list[NoduleExample]:
-    """The nodules of one labels.csv; rows without pictures are an error, not a gap."""
+def read_one(
+    root: Path, watch: Callable[[Sequence[Any]], Iterable[Any]] = iter
+) -> list[NoduleExample]:
+    """The nodules of one labels.csv; rows without pictures are an error, not a gap.
+
+    `watch` may wrap the list of rows to show progress.
+    """
     with (root / "labels.csv").open(newline="", encoding="utf-8-sig") as lines:
-        return [read_row(root, row) for row in csv.DictReader(lines)]
+        rows = list(csv.DictReader(lines))
+    return [read_row(root, row) for row in watch(rows)]
 
 
 def read_row(root: Path, row: dict[str, str]) -> NoduleExample:
