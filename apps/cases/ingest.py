@@ -22,6 +22,7 @@ from apps.imaging.reading import InstanceFacts, Refusal, read_instance
 _INSTANCE_FACTS = [
     "sop_class_uid",
     "transfer_syntax_uid",
+    "image_type",
     "instance_number",
     "rows",
     "columns",

@@ -15,6 +15,7 @@ _STUDY_FACTS = [
     "institution_name",
     "patient_age",
     "patient_name",
+    "number_of_study_related_instances",
 ]
 _SERIES_FACTS = [
     "modality",
@@ -30,6 +31,7 @@ _SERIES_FACTS = [
     "kvp",
     "x_ray_tube_current",
     "gantry_detector_tilt",
+    "number_of_series_related_instances",
 ]
 
 

@@ -36,6 +36,7 @@ class InstanceFacts:
     text); absent texts are "". Numbers are finite or None. Lengths are mm, positions and
     directions in the patient coordinate system (PS3.3 C.7.6.2.1.1), kvp in kV, tube current in
     mA, angles in degrees. `pixel_spacing` is (between rows, between columns).
+    `image_type` has its values joined by ", ".
     `pixel_sha256` is the SHA-256 of the HU array as little-endian int16.
     """
 
@@ -52,6 +53,7 @@ class InstanceFacts:
     study_description: str
     referring_physician_name: str
     institution_name: str
+    number_of_study_related_instances: int | None
     series_instance_uid: str
     modality: str
     series_number: int | None
@@ -66,9 +68,11 @@ class InstanceFacts:
     slice_thickness: float | None
     contrast_bolus_agent: str
     gantry_detector_tilt: float | None
+    number_of_series_related_instances: int | None
     sop_instance_uid: str
     sop_class_uid: str
     transfer_syntax_uid: str
+    image_type: str
     instance_number: int | None
     rows: int
     columns: int
@@ -100,7 +104,11 @@ def patient_facts(dataset: Dataset) -> dict[str, object]:
 
 
 def study_facts(dataset: Dataset) -> dict[str, object]:
-    """The General Study module (PS3.3 C.7.2.1). Raises Refusal: missing_uid, malformed_uid."""
+    """The General Study module (PS3.3 C.7.2.1), and how many instances the study has.
+
+    Number of Study Related Instances belongs to queries (PS3.4 C.6.2.1), yet archives write it
+    into what they export. Raises Refusal: missing_uid, malformed_uid.
+    """
     return {
         "study_instance_uid": uid(dataset, "StudyInstanceUID", "study"),
         "study_date": day(dataset, "StudyDate"),
@@ -109,6 +117,7 @@ def study_facts(dataset: Dataset) -> dict[str, object]:
         "study_description": text(dataset, "StudyDescription", _DESCRIPTION_LENGTH),
         "referring_physician_name": text(dataset, "ReferringPhysicianName", _PERSON_NAME_LENGTH),
         "institution_name": text(dataset, "InstitutionName", _DESCRIPTION_LENGTH),
+        "number_of_study_related_instances": _count(dataset, "NumberOfStudyRelatedInstances"),
     }
 
 
@@ -132,6 +141,7 @@ def series_facts(dataset: Dataset) -> dict[str, object]:
         "slice_thickness": number(dataset, "SliceThickness"),
         "contrast_bolus_agent": text(dataset, "ContrastBolusAgent"),
         "gantry_detector_tilt": number(dataset, "GantryDetectorTilt"),
+        "number_of_series_related_instances": _count(dataset, "NumberOfSeriesRelatedInstances"),
     }
 
 
@@ -145,6 +155,7 @@ def image_facts(dataset: Dataset, syntax: str) -> dict[str, object]:
         "sop_instance_uid": uid(dataset, "SOPInstanceUID", "image"),
         "sop_class_uid": uid(dataset, "SOPClassUID", "image type"),
         "transfer_syntax_uid": str(syntax),
+        "image_type": text(dataset, "ImageType", _DESCRIPTION_LENGTH),
         "instance_number": whole(dataset, "InstanceNumber"),
         "rows": int(dataset.Rows),
         "columns": int(dataset.Columns),
@@ -187,6 +198,11 @@ def uid(dataset: Dataset, keyword: str, what: str) -> str:
     if len(found) > 64 or not _UID.fullmatch(found):
         raise Refusal("malformed_uid", f"The identifier (UID) of the {what} is not valid.")
     return found
+
+
+def _count(dataset: Dataset, keyword: str) -> int | None:
+    found = whole(dataset, keyword)
+    return found if found is not None and found > 0 else None
 
 
 def _plane(dataset: Dataset) -> dict[str, object]:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 
-from apps.cases.models import Case, Instance, Series
+from apps.cases.models import Case, Instance, Series, Study
 from apps.cases.pictures import orientations
 from apps.classifier.models import Prediction
 from apps.imaging.geometry import slice_spacing, sort_key
@@ -26,7 +26,7 @@ class Check:
 
 def checks_of(case: Case, series: list[Series]) -> list[Check]:
     """The checks over all series (with prefetched instances) of a case."""
-    found = [_counted(series)]
+    found = [_counted(series), *_announced(case.study, series)]
     for one in series:
         found += _of_series(one, list(one.instances.all()), named=len(series) > 1)
     if other_name := case.study.other_name:
@@ -59,29 +59,59 @@ def _counted(series: list[Series]) -> Check:
     return Check("ok", f"{images} images in {number}")
 
 
+def _announced(study: Study, series: list[Series]) -> Iterator[Check]:
+    """Where the files say how many there are: whether all of them came."""
+    here = sum(len(one.instances.all()) for one in series)
+    counts = [("the study", study.number_of_study_related_instances, here)]
+    counts += [
+        (f"“{one}”", one.number_of_series_related_instances, len(one.instances.all()))
+        for one in series
+    ]
+    told = [(what, said, came) for what, said, came in counts if said is not None]
+    missing = [(what, said, came) for what, said, came in told if came < said]
+    for what, said, came in missing:
+        yield Check(
+            "warn",
+            f"{came} of {said} images of {what}",
+            "The files say how many there are. Send the rest, if they are images of this CT.",
+        )
+    if told and not missing:
+        yield Check("ok", "As many images as the files say")
+
+
 def _of_series(series: Series, instances: list[Instance], *, named: bool) -> Iterator[Check]:
     prefix = f"{series}: " if named else ""
+    localizers = sum(one.is_localizer for one in instances)
+    if localizers:
+        number = f"{localizers} localizers" if localizers != 1 else "one localizer"
+        overview = "An overview for planning, not a slice: no gap is looked for around it."
+        yield Check("ok", prefix + number, overview)
     problems = list(_problems(instances))
     for text, detail in problems:
         yield Check("warn", prefix + text, detail)
-    spacing = slice_spacing(instances)
+    spacing = slice_spacing(_slices(instances))
     if not problems and spacing is not None:
         yield Check("ok", f"{prefix}No gaps between slices", f"Slices are {spacing:.2f} mm apart.")
 
 
 def _problems(instances: list[Instance]) -> Iterator[tuple[str, str]]:
-    directions = orientations(instances)
+    slices = _slices(instances)
+    directions = orientations(slices)
     if directions > 1:
         yield (
             f"slices in {directions} directions",
             "A localizer may lie among them; the AI reads only slices across the body.",
         )
-    elif len(instances) > 1:
-        yield from _along_the_normal(instances)
+    elif len(slices) > 1:
+        yield from _along_the_normal(slices)
     if any(one.lossy for one in instances):
         yield "compressed with loss", "Small findings may have suffered. Send the originals."
     if any(one.burned_in_annotation for one in instances):
         yield "text in the image", "The file says that text is burned into the picture."
+
+
+def _slices(instances: list[Instance]) -> list[Instance]:
+    return [one for one in instances if not one.is_localizer]
 
 
 def _along_the_normal(instances: list[Instance]) -> Iterator[tuple[str, str]]:

@@ -59,6 +59,7 @@ class Study(models.Model):
     institution_name = models.CharField(max_length=256, blank=True)
     patient_age = models.CharField(max_length=16, blank=True)
     patient_name = models.CharField(max_length=324, blank=True, help_text="As this study says it.")
+    number_of_study_related_instances = models.BigIntegerField(null=True)
     received_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
@@ -98,6 +99,7 @@ class Series(models.Model):
     kvp = models.FloatField(null=True)
     x_ray_tube_current = models.FloatField(null=True)
     gantry_detector_tilt = models.FloatField(null=True)
+    number_of_series_related_instances = models.BigIntegerField(null=True)
 
     class Meta:
         verbose_name_plural = "series"
@@ -121,6 +123,7 @@ class Instance(models.Model):
     sop_instance_uid = models.CharField(max_length=64)
     sop_class_uid = models.CharField(max_length=64)
     transfer_syntax_uid = models.CharField(max_length=64)
+    image_type = models.CharField(max_length=256, blank=True)
     instance_number = models.BigIntegerField(null=True)
     rows = models.PositiveIntegerField()
     columns = models.PositiveIntegerField()
@@ -154,6 +157,11 @@ class Instance(models.Model):
 
     def __str__(self) -> str:
         return f"Instance {self.instance_number or self.pk}"
+
+    @property
+    def is_localizer(self) -> bool:
+        """An overview image for planning; Image Type value 3 says so (PS3.3 C.8.2.1.1.1)."""
+        return "LOCALIZER" in self.image_type.upper().split(", ")
 
 
 class Presentation(models.Model):
