@@ -1,11 +1,14 @@
 """Build every Kubernetes overlay and check each object strictly against its schema.
 
 `make k8s-check` calls this; tests/test_deployment.py builds on the same functions. Kinds of
-Longhorn and Rancher have no schema among Kubernetes' own: they are named below.
+Longhorn, Rancher, KEDA and the Prometheus operator have no schema among Kubernetes' own: they
+are named below, and tests/test_components.py compares the fields that must meet with the base.
 """
 
+import os
 import subprocess
 import sys
+import tempfile
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -19,6 +22,9 @@ WITHOUT_SCHEMA = {
     ("longhorn.io/v1beta2", "RecurringJob"),
     ("fleet.cattle.io/v1alpha1", "GitRepo"),
     ("management.cattle.io/v3", "Project"),
+    ("keda.sh/v1alpha1", "ScaledObject"),
+    ("keda.sh/v1alpha1", "TriggerAuthentication"),
+    ("monitoring.coreos.com/v1", "ServiceMonitor"),
 }
 
 Manifest = dict[str, Any]
@@ -30,12 +36,31 @@ class CannotBuild(Exception):
 
 def kustomizations() -> list[str]:
     """Every folder below k8s/ that can be applied, as a path from the root."""
+    return _folders_of("Kustomization")
+
+
+def components() -> list[str]:
+    """Every optional part below k8s/, which an overlay takes in by naming it."""
+    return _folders_of("Component")
+
+
+def _folders_of(kind: str) -> list[str]:
     files = (ROOT / "k8s").rglob("kustomization.yaml")
     return sorted(
         str(file.parent.relative_to(ROOT))
         for file in files
-        if yaml.safe_load(file.read_text())["kind"] == "Kustomization"
+        if yaml.safe_load(file.read_text())["kind"] == kind
     )
+
+
+@cache
+def build_with(overlay: str, component: str) -> list[Manifest]:
+    """The objects of an overlay that names this component as well; raises CannotBuild."""
+    with tempfile.TemporaryDirectory() as folder:
+        near = {name: os.path.relpath(ROOT / name, folder) for name in (overlay, component)}
+        wanted = {"resources": [near[overlay]], "components": [near[component]]}
+        Path(folder, "kustomization.yaml").write_text(yaml.safe_dump(wanted))
+        return build(folder)
 
 
 @cache
@@ -70,7 +95,12 @@ def problem(manifest: Manifest) -> str | None:
 
 def problems(folder: str) -> list[str]:
     """Everything the schemas say against one folder's objects."""
-    return [said for manifest in build(folder) if (said := problem(manifest))]
+    return problems_of(build(folder))
+
+
+def problems_of(manifests: list[Manifest]) -> list[str]:
+    """Everything the schemas say against these objects."""
+    return [said for manifest in manifests if (said := problem(manifest))]
 
 
 def main() -> int:
@@ -82,6 +112,10 @@ def main() -> int:
             print(f"{folder}: {len(build(folder))} objects")
         except CannotBuild as error:
             found.append(str(error))
+    for component in components():
+        made = build_with("k8s/overlays/rancher-longhorn", component)
+        found += [f"{component}: {said}" for said in problems_of(made)]
+        print(f"{component}: {len(made)} objects with the overlay rancher-longhorn")
     print("\n".join(found) or "Every object matches its schema.")
     return 1 if found else 0
 

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Make the installation's passwords and keys, once.
 #   make_secrets.sh cluster   as Secrets in the namespace cancerns of kubectl's current cluster
+#   make_secrets.sh metrics   adds METRICS_TOKEN to a cluster's Secret that was made without it
 #   make_secrets.sh env       on standard output, as the .env file of docker-compose.yml
 # They are never written into the repository. What exists is never replaced: PostgreSQL keeps the
 # password that it was first started with, and TRAINING_KEY decides for ever who trains and tests.
@@ -47,6 +48,18 @@ stringData:
 EOF
 }
 
+metrics() {
+  local there
+  there=$(kubectl -n "$namespace" get secret cancer-prediction-system \
+    -o 'jsonpath={.data.METRICS_TOKEN}')
+  [[ -z $there ]] || { echo "Nothing was changed: there is a METRICS_TOKEN already." >&2; return; }
+  # By standard input here, too; printf is the shell's own.
+  printf '{"stringData": {"METRICS_TOKEN": "%s"}}' "$(random)" |
+    kubectl -n "$namespace" patch secret cancer-prediction-system --type merge \
+      --patch-file /dev/stdin
+  echo "Now: kubectl -n $namespace rollout restart deployment/web"
+}
+
 env_file() {
   printf '%s=%s\n' SECRET_KEY "$(random)" TRAINING_KEY "$(random)" \
     POSTGRES_PASSWORD "$(random)" VALKEY_PASSWORD "$(random)" METRICS_TOKEN "$(random)"
@@ -54,9 +67,10 @@ env_file() {
 
 case ${1:-} in
   cluster) cluster ;;
+  metrics) metrics ;;
   env) env_file ;;
   *)
-    sed -n '2,4s/^# \{0,1\}//p' "$0" >&2
+    sed -n '2,5s/^# \{0,1\}//p' "$0" >&2
     exit 64
     ;;
 esac
