@@ -11,7 +11,7 @@ ARGS ?=
 IMAGE ?= cancer-prediction-system:latest
 WORKERS ?= 2
 
-.PHONY: help install run test test-long lint format lock viewer image k8s-check migrations-check
+.PHONY: help install run test test-long lint format lock viewer image k8s-check policy-check migrations-check
 
 help:  ## show this list
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 20
@@ -46,10 +46,15 @@ k8s-check: $(VENV)/.dev  ## build every overlay and check it against the schemas
 	@scripts/system_packages.sh k8s
 	$(BIN)/python -m scripts.check_manifests
 
+policy-check: $(VENV)-checkov/.done  ## hold the built manifests against checkov's rules
+	@scripts/system_packages.sh k8s
+	@scripts/check_policy.sh $(VENV)-checkov/bin/checkov
+
 lock:  ## pin requirements/*.in with hashes (needs uv)
 	cd requirements && uv pip compile -q --python-version 3.11 --generate-hashes base.in -o base.txt
 	cd requirements && uv pip compile -q --python-version 3.11 --generate-hashes -c base.txt dev.in -o dev.txt
 	cd requirements && uv pip compile -q --python-version 3.11 --generate-hashes -c base.txt tensorflow-gpu.in -o tensorflow-gpu.txt
+	cd requirements && uv pip compile -q --python-version 3.11 --generate-hashes checkov.in -o checkov.txt
 
 viewer:  ## rebuild static/viewer from its lock file (needs node)
 	cd viewer && npm ci && npm run build
@@ -70,3 +75,8 @@ $(VENV)/.base: requirements/base.txt | $(VENV)/bin/python
 $(VENV)/.dev: requirements/dev.txt requirements/base.txt | $(VENV)/bin/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
 	@touch $(VENV)/.base $@
+
+$(VENV)-checkov/.done: requirements/checkov.txt
+	@"$(PYTHON3)" -m venv $(VENV)-checkov
+	$(VENV)-checkov/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	@touch $@
