@@ -29,6 +29,7 @@ from apps.doctor.answers import (
     summarise,
     version_of,
 )
+from apps.doctor.reliability import reliability_of
 from apps.doctor.services import findings_of, next_number
 
 Label = FindingVerdict.Label
@@ -158,6 +159,9 @@ def finding_data(finding: Finding, case: Case, user: User) -> dict[str, Any]:
             version_of(finding.prediction, ModelVersion.Task.MALIGNANCY) if by_model else ""
         ),
         "operating_point": operating_point(finding.prediction) if by_model else None,
+        "reliability": (
+            reliability_of(finding.prediction, finding.diameter_mm) if by_model else ""
+        ),
         "disagrees": {label: disagrees(finding, label) for label in Label.values},
         "label": said.label if said else "",
         "said_by": str(said.verdict.doctor) if said else "",

@@ -240,6 +240,7 @@ class FindingSerializer(serializers.Serializer):
     step = serializers.CharField()
     version = serializers.CharField()
     operating_point = serializers.FloatField(allow_null=True)
+    reliability = serializers.CharField(help_text="Of the score at this size, in words.")
     label = serializers.CharField()
     said_by = serializers.CharField()
     heatmap_url = serializers.CharField(help_text="Empty where none was made.")

@@ -77,6 +77,7 @@ def test_findings_arrive_by_themselves_and_a_disagreement_goes_to_retraining(
 
     desk.locator("#tab-findings").click()
     expect(finding(desk)).to_contain_text("0.91 high")
+    expect(finding(desk)).to_contain_text("reliability at this size not measured")
     finding(desk).get_by_text("Malignant", exact=True).click()
     expect(finding(desk).locator(".disagree")).to_be_hidden()
     finding(desk).get_by_text("Benign", exact=True).click()

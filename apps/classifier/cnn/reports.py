@@ -12,6 +12,7 @@ from apps.classifier.cnn import calibration, evaluation
 from apps.classifier.cnn.chest import judge
 from apps.classifier.cnn.chest_data import read_chest
 from apps.classifier.cnn.datasets import fingerprint, read_nodules
+from apps.classifier.cnn.intervals import wilson
 from apps.classifier.cnn.runtime import Network
 
 
@@ -126,13 +127,3 @@ def write_gate(out: Path, examples: Sequence[Any], said: np.ndarray, answers: li
             table.writerow(
                 [item.patient_id, item.key, f"{probability:.4f}", item.lung_area_mm2, answer]
             )
-
-
-def wilson(count: int, total: int, z: float = 1.96) -> tuple[float, float]:
-    """95 % bounds of a share (Wilson 1927)."""
-    if total == 0:
-        return float("nan"), float("nan")
-    share = count / total
-    middle = (share + z * z / 2 / total) / (1 + z * z / total)
-    half = z / (1 + z * z / total) * np.sqrt(share * (1 - share) / total + (z / 2 / total) ** 2)
-    return float(middle - half), float(middle + half)

@@ -69,6 +69,7 @@ export class FindingList {
     section.root = make("section", { class: "panel-section finding", "data-finding-id": finding.id, "data-source": finding.source },
       this.#head(finding, section.title),
       make("div", { class: "note" }, this.#facts(finding)),
+      finding.reliability ? make("div", { class: "note" }, `AI: ${finding.reliability}`) : null,
       state.can_read ? segmented(`Your answer to finding ${finding.number}`, LABELS, answer?.label, (label) => this.#answer(section, label)) : this.#said(finding));
     section.box = make("div", { class: "disagree", hidden: true });
     section.root.append(section.box);
