@@ -164,6 +164,7 @@ TRAINING_KEY = env.str("TRAINING_KEY", default=SECRET_KEY)
 MAX_UPLOAD_MB = env.int("MAX_UPLOAD_MB", default=512)
 MAX_UPLOAD_FILES = env.int("MAX_UPLOAD_FILES", default=5000)
 MAX_UPLOAD_TOTAL_MB = env.int("MAX_UPLOAD_TOTAL_MB", default=4096)
+STUDY_SETTLE_SECONDS = env.int("STUDY_SETTLE_SECONDS", default=30)
 MIN_FREE_DISK_MB = env.int("MIN_FREE_DISK_MB", default=1024)
 WARN_FREE_DISK_MB = env.int("WARN_FREE_DISK_MB", default=10240)
 FILE_UPLOAD_HANDLERS = ["apps.cases.storage.IncomingUploadHandler"]

@@ -163,6 +163,7 @@ TABLE = [
     ("POST", API + "uploads/zip/", "", TECHNICIANS),
     ("GET", API + "receivers/", "", TECHNICIANS),
     ("POST", API + "cases/<uuid:public_id>/send/", CASE, PREPARE),
+    ("POST", API + "cases/<uuid:public_id>/settle/", CASE, PREPARE),
     ("POST", API + "cases/<uuid:public_id>/withdraw/", CASE, PREPARE),
     # --- API: doctor
     ("GET", API + "worklist/", "", DOCTORS),

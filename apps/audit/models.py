@@ -53,6 +53,7 @@ class AuditEvent(AppendOnlyModel):
         VIEWED = "viewed", "viewed"
         PRESENTATION_SAVED = "presentation_saved", "saved the view"
         MEASURED = "measured", "measured"
+        SETTLED = "settled", "said that a study is complete"
         SENT = "sent", "sent"
         CLAIMED = "claimed", "claimed"
         RELEASED = "released", "released"

@@ -3,8 +3,9 @@
 from datetime import timedelta
 from typing import Any
 
+from django.conf import settings
 from django.db import transaction
-from django.db.models import F
+from django.db.models import F, Max
 from django.http import HttpRequest
 from django.utils import timezone
 
@@ -15,6 +16,7 @@ from apps.cases.models import (
     AccessGrant,
     Case,
     CaseEvent,
+    Instance,
     Presentation,
     Reading,
     Report,
@@ -30,9 +32,39 @@ Stage = Case.Stage
 class CaseConflict(Exception):
     """The case is no longer in the state that the user saw; `message` says so in plain words."""
 
+    code = "case_changed"
+
     def __init__(self, message: str) -> None:
         super().__init__(message)
         self.message = message
+
+
+class StillArriving(CaseConflict):
+    """Images of the study came a moment ago, so whoever sends it should say that they mean it."""
+
+    code = "still_arriving"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "Images of this study came a moment ago, and more may follow. Nothing was sent."
+        )
+
+
+def is_settled(case: Case) -> bool:
+    """Whether nothing came for STUDY_SETTLE_SECONDS, or somebody said since that this is all."""
+    images = Instance.objects.filter(series__study=case.study_id)
+    newest = images.aggregate(newest=Max("received_at"))["newest"]
+    quiet_since = timezone.now() - timedelta(seconds=settings.STUDY_SETTLE_SECONDS)
+    if newest is None or newest <= quiet_since:
+        return True
+    return case.events.filter(kind=CaseEvent.Kind.SETTLED, at__gte=newest).exists()
+
+
+@transaction.atomic
+def settle_study(case: Case, *, request: HttpRequest) -> None:
+    """Note that no more images are awaited; saying it twice, or of a settled one, adds nothing."""
+    if not is_settled(case):
+        _note(case, request, CaseEvent.Kind.SETTLED, AuditEvent.Action.SETTLED)
 
 
 @transaction.atomic

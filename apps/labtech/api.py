@@ -21,7 +21,7 @@ from apps.audit.services import record, record_each
 from apps.cases.archives import ingest_zip, is_zip
 from apps.cases.ingest import Answer, Received, ingest_files, ingest_instance, known_instances
 from apps.cases.models import Case
-from apps.cases.services import CaseConflict, withdraw_case
+from apps.cases.services import CaseConflict, settle_study, withdraw_case
 from apps.cases.storage import DiskNearlyFull
 from apps.imaging.refusal import Refusal
 from apps.labtech.receivers import doctors_of, groups_of
@@ -309,6 +309,10 @@ class SendSerializer(serializers.Serializer):
         default=None,
     )
     receiver_group = _OwnSite(queryset=ReadingGroup.objects.all(), allow_null=True, default=None)
+    despite_arriving = serializers.BooleanField(
+        default=False,
+        help_text="Send it although images came a moment ago; without it that answers 409.",
+    )
 
     def validate(self, asked: dict) -> dict:
         if asked["receiver"] and asked["receiver_group"]:
@@ -339,7 +343,8 @@ class _CaseStep(APIView):
         try:
             self.take(case, request, asked.validated_data)
         except CaseConflict as conflict:
-            return Response({"detail": conflict.message}, status=status.HTTP_409_CONFLICT)
+            told = {"detail": conflict.message, "code": conflict.code}
+            return Response(told, status=status.HTTP_409_CONFLICT)
         return Response(CaseStateSerializer(case).data)
 
 
@@ -353,6 +358,17 @@ class SendView(_CaseStep):
 
     def take(self, case: Case, request: Request, asked: dict) -> None:
         send(case, request=request, **asked)
+
+
+class SettleView(APIView):
+    permission = Permission.SEND_CASE
+
+    @extend_schema(request=None, responses={204: None}, operation_id="case_settle")
+    def post(self, request: Request, public_id: UUID) -> Response:
+        """Say that all images of the study are here, so that sending it asks nothing."""
+        case = get_object_or_404(Case.objects.visible_to(request.user), public_id=public_id)
+        settle_study(case, request=request)
+        return Response(status=status.HTTP_204_NO_CONTENT)
 
 
 class WithdrawView(_CaseStep):

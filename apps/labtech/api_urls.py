@@ -11,5 +11,6 @@ urlpatterns = [
     path("uploads/known/", api.KnownView.as_view(), name="upload_known"),
     path("receivers/", api.ReceiversView.as_view(), name="receivers"),
     path("cases/<uuid:public_id>/send/", api.SendView.as_view(), name="case_send"),
+    path("cases/<uuid:public_id>/settle/", api.SettleView.as_view(), name="case_settle"),
     path("cases/<uuid:public_id>/withdraw/", api.WithdrawView.as_view(), name="case_withdraw"),
 ]

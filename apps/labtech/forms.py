@@ -43,6 +43,10 @@ class SendForm(forms.Form):
         widget=forms.Textarea(attrs={"rows": 2}),
     )
 
+    despite_arriving = forms.BooleanField(
+        required=False, label="Send it now, although more images may come"
+    )
+
     def __init__(self, *args: Any, site: Site, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.groups = {f"group-{one.pk}": one for one in groups_of(site)}

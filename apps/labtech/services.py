@@ -6,15 +6,25 @@ from django.db import transaction
 from django.http import HttpRequest
 
 from apps.cases.models import Case
-from apps.cases.services import send_case
+from apps.cases.services import StillArriving, is_settled, send_case
 from apps.classifier.services import request_predictions
 
 
 @transaction.atomic
-def send(case: Case, *, request: HttpRequest, revision: int, **sending: Any) -> None:
+def send(
+    case: Case,
+    *,
+    request: HttpRequest,
+    revision: int,
+    despite_arriving: bool = False,
+    **sending: Any,
+) -> None:
     """Send the case and queue its predictions; the workers hear of it once both are committed.
 
-    `sending` is what send_case takes. Raises CaseConflict when the case changed in the meantime.
+    `sending` is what send_case takes. Raises CaseConflict when the case changed in the meantime,
+    and StillArriving for a study that has not settled, unless `despite_arriving`.
     """
+    if not despite_arriving and not is_settled(case):
+        raise StillArriving
     send_case(case, request=request, revision=revision, **sending)
     request_predictions(case)

@@ -17,7 +17,7 @@ from apps.cases import storage
 from apps.cases.api import visible_instance
 from apps.cases.models import Case, CaseEvent, Instance
 from apps.cases.pictures import ordered_instances
-from apps.cases.services import CaseConflict, withdraw_case
+from apps.cases.services import CaseConflict, StillArriving, is_settled, withdraw_case
 from apps.classifier.services import current_predictions, predictions_of
 from apps.imaging.refusal import Refusal
 from apps.imaging.tags import list_attributes
@@ -95,6 +95,8 @@ def send_to_doctor(request: HttpRequest, public_id: UUID) -> HttpResponse:
         return _case_page(request, found, form, status=422)
     try:
         send(found, request=request, **form.sending())
+    except StillArriving as arriving:
+        return _case_page(request, found, form, status=409, ask=arriving.message)
     except CaseConflict as conflict:
         messages.error(request, conflict.message)
         return _case_page(request, found, form, status=409)
@@ -156,8 +158,9 @@ def _case(request: HttpRequest, public_id: UUID) -> Case:
 
 
 def _case_page(
-    request: HttpRequest, found: Case, form: SendForm, status: int = 200
+    request: HttpRequest, found: Case, form: SendForm, status: int = 200, ask: str = ""
 ) -> HttpResponse:
+    """`ask` is what the technician must confirm before the form is sent again."""
     series = list(found.study.series.prefetch_related("instances"))
     chosen = next(
         (one for one in series if str(one.public_id) == request.GET.get("series")),
@@ -170,6 +173,7 @@ def _case_page(
         "first_instance": ordered_instances(chosen)[0] if chosen else None,
         "checks": checks_of(found, series),
         "form": form,
+        "ask": ask,
         "withdraw_form": WithdrawForm(initial={"revision": found.revision}),
         "limits": _limits(),
         "seen_revision": str(found.revision),
@@ -192,11 +196,14 @@ def _state(found: Case) -> dict:
     returned = [one for one in events if one.kind == CaseEvent.Kind.RETURNED]
     predictions = current_predictions(predictions_of(found).defer("chest", "profile"))
     states = Case.Status
+    can_send = found.status in {states.DRAFT, states.RETURNED, states.WITHDRAWN}
     return {
         "case": found,
         "events": events[::-1],
         "returned": returned[-1] if returned and found.status == states.RETURNED else None,
         "ai_checks": ai_checks(predictions),
-        "can_send": found.status in {states.DRAFT, states.RETURNED, states.WITHDRAWN},
+        "can_send": can_send,
+        "arriving": can_send and not is_settled(found),
+        "settle_seconds": settings.STUDY_SETTLE_SECONDS,
         "can_withdraw": found.can_be_withdrawn,
     }

@@ -296,3 +296,21 @@ def test_no_page_of_the_technician_breaks_the_content_security_policy(
     open_case(page, live_server, case)
     expect(page.locator("ct-viewer[data-ready]")).to_be_visible(timeout=20_000)
     assert broken == []
+
+
+def test_that_is_all_lets_a_fresh_study_go_without_a_question(
+    page, live_server, people, settings, tmp_path
+):
+    settings.STUDY_SETTLE_SECONDS = 600
+    case = make_case(technician=people.technician)
+    leave_out_the_viewer(page)
+    log_in(page, live_server.url, people.technician)
+    open_case(page, live_server, case)
+    page.get_by_role("button", name="Send to doctor").click()
+    expect(page.get_by_text("more may follow. Nothing was sent.")).to_be_visible()
+    page.get_by_role("button", name="That is all").click()
+    expect(page.get_by_role("button", name="That is all")).to_have_count(0)
+    page.get_by_role("button", name="Send to doctor").click()
+    expect(
+        page.get_by_text("Sent to any doctor").or_(page.get_by_text("Sent to the doctors'")).first
+    ).to_be_visible()

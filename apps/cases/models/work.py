@@ -167,6 +167,7 @@ class CaseEvent(AppendOnlyModel):
     class Kind(models.TextChoices):
         CREATED = "created", "created"
         IMAGES_ADDED = "images_added", "images added"
+        SETTLED = "settled", "said to be complete"
         SENT = "sent", "sent"
         CLAIMED = "claimed", "opened for reading"
         RELEASED = "released", "released"
