@@ -47,7 +47,8 @@ def describe(directory: Path, out: Path, watch: description.Watch = iter) -> Pat
     else:
         slices, left_out = description.read_folder(directory, watch)
         if not slices:
-            raise DatasetError(f"neither CT slices nor nodule crops in {directory.name}")
+            why = "; ".join(f"{count} files: {reason}" for reason, count in left_out.items())
+            raise DatasetError(f"neither CT slices nor nodule crops in {directory.name}. {why}")
         parts = describe_slices(slices, left_out, out)
     report = out / "report.md"
     report.write_text("\n\n".join([f"# Data set {directory.resolve().name}", *parts]) + "\n")
@@ -100,7 +101,7 @@ def age_and_contrast(slices: Sequence[Slice], out: Path) -> list[str]:
     )
     return [
         "## Age and contrast",
-        f"Age: {spread(ages)} years, missing in {np.isnan(ages).sum()} of {len(ages)} slices; "
+        f"Age: {spread(ages, 'years')}, missing in {np.isnan(ages).sum()} of {len(ages)} slices; "
         f"the table beside the files and the header differ by over a year in {len(ages_differ)}.",
         table(("table", "header", "slices"), [(*pair, n) for pair, n in sorted(pairs.items())]),
         f"The table and the header disagree on contrast in {len(differing)} slices"
@@ -149,8 +150,8 @@ def geometry(slices: Sequence[Slice], out: Path) -> list[str]:
     kinds = Counter((one.matrix, text(one.kvp, "kV")) for one in slices)
     return [
         "## Geometry",
-        f"Pixel spacing: {spread(pixel)} mm, missing in {np.isnan(pixel).sum()}. "
-        f"Slice thickness: {spread(thickness)} mm, missing in {np.isnan(thickness).sum()}.",
+        f"Pixel spacing: {spread(pixel, 'mm')}, missing in {np.isnan(pixel).sum()}. "
+        f"Slice thickness: {spread(thickness, 'mm')}, missing in {np.isnan(thickness).sum()}.",
         table(("matrix", "tube voltage", "slices"), [(*k, n) for k, n in kinds.most_common()]),
         histograms(
             out / "geometry.png",
@@ -288,8 +289,8 @@ def histograms(path: Path, panels: Sequence[tuple[str, dict[str, np.ndarray]]]) 
         if everything.size:
             edges = np.histogram_bin_edges(everything, MANY)
             axes.hist(list(known.values()), edges, stacked=True, label=list(known))
-        if any(known):
-            axes.legend()
+            if any(known):
+                axes.legend()
     return saved(figure, path)
 
 
@@ -332,12 +333,12 @@ def listed(names: Sequence[str]) -> str:
     return ", ".join(names[:MOST_LISTED]) + (f" and {rest} more" if rest > 0 else "")
 
 
-def spread(values: np.ndarray) -> str:
+def spread(values: np.ndarray, unit: str = "") -> str:
     """Least, median and largest of what is known."""
     known = values[np.isfinite(values)]
     if not known.size:
         return "not known"
-    return f"{known.min():.4g} to {known.max():.4g}, median {np.median(known):.4g}"
+    return f"{known.min():.4g} to {known.max():.4g}, median {np.median(known):.4g} {unit}".strip()
 
 
 def text(value: float, unit: str) -> str:

@@ -160,6 +160,21 @@ def test_what_cannot_be_described_is_said(tmp_path):
     assert not (tmp_path / "out").exists()
 
 
+def test_a_set_without_ages_is_described_all_the_same(tmp_path, recwarn):
+    write_series(chest_phantom(SPEC), tmp_path / "set")
+    report = described(tmp_path / "set", tmp_path / "out")
+    assert "Age: not known, missing in 2 of 2 slices" in report
+    assert "| mean of the lungs, HU | 0 | not measurable | – |" in report
+    assert not [one for one in recwarn if "legend" in str(one.message)]
+
+
+def test_files_that_are_no_ct_are_refused_with_their_reason(tmp_path):
+    (tmp_path / "set").mkdir()
+    (tmp_path / "set" / "notes.txt").write_text("no image")
+    with pytest.raises(CommandError, match="1 files: This is not a DICOM file"):
+        described(tmp_path / "set", tmp_path / "out")
+
+
 def test_a_peak_is_a_hill_and_not_a_slope():
     rng = np.random.default_rng(0)
     assert peak(rng.normal(-101, 10, 5000), (-170, -40)) == pytest.approx(-101, abs=4)
