@@ -250,6 +250,9 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "SCHEMA_PATH_PREFIX": r"/api/v1",
     "ENUM_NAME_OVERRIDES": {
+        "ConfirmationKindEnum": "apps.classifier.models.Confirmation.Kind",
+        "MeasurementKindEnum": "apps.cases.models.Measurement.Kind",
+        "ConfirmationLabelEnum": "apps.classifier.models.Confirmation.Label",
         "CaseStatusEnum": "apps.cases.models.Case.Status",
         "PredictionStatusEnum": "apps.classifier.models.Prediction.Status",
         "TaskEnum": "apps.classifier.models.ModelVersion.Task",

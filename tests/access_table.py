@@ -86,6 +86,7 @@ EVERYBODY = ByRole(YES, YES, YES)
 TECHNICIANS = ByRole(YES, NO, NO)
 DOCTORS = ByRole(NO, YES, NO)
 ADMINS = ByRole(NO, NO, YES)
+DOCTORS_BUT_NO_SUCH_ROW = ByRole(NO, HIDDEN, NO)
 ADMINS_BUT_NO_SUCH_ROW = ByRole(NO, NO, HIDDEN)
 READERS_AND_ADMINS = ByRole(NO, YES, YES)
 
@@ -115,6 +116,12 @@ TABLE = [
     ("GET", "doctor/rows/", "", DOCTORS),
     ("POST", "doctor/search/", "", DOCTORS),
     ("POST", "doctor/next/", "", DOCTORS),
+    ("GET", "doctor/cases/<uuid:public_id>/confirm/", CASE, READ),
+    ("POST", "doctor/cases/<uuid:public_id>/confirm/", CASE, READ),
+    ("GET", "doctor/opinions/", "", DOCTORS),
+    # Whose correction it is, and at which site, is tested in apps/doctor/tests/test_opinions.py.
+    ("POST", "doctor/opinions/<uuid:public_id>/answer/", "", DOCTORS_BUT_NO_SUCH_ROW),
+    ("GET", "doctor/opinions/<uuid:public_id>/crop.png", "", DOCTORS_BUT_NO_SUCH_ROW),
     ("GET", "doctor/corrections/", "", DOCTORS),
     ("GET", "doctor/break-glass/", "", READERS_AND_ADMINS),
     ("POST", "doctor/break-glass/", "", READERS_AND_ADMINS),
@@ -177,6 +184,11 @@ TABLE = [
     ("POST", API + "cases/<uuid:public_id>/take-over/", CASE, READ),
     ("POST", API + "cases/<uuid:public_id>/return/", CASE, READ),
     ("POST", API + "cases/<uuid:public_id>/chest-correction/", CASE, READ),
+    ("GET", API + "cases/<uuid:public_id>/confirmations/", CASE, LOOK_AS_READER),
+    ("POST", API + "cases/<uuid:public_id>/confirmations/", CASE, READ),
+    ("GET", API + "opinions/", "", DOCTORS),
+    ("POST", API + "opinions/<uuid:public_id>/", "", DOCTORS_BUT_NO_SUCH_ROW),
+    ("GET", API + "opinions/<uuid:public_id>/crop.png", "", DOCTORS_BUT_NO_SUCH_ROW),
     ("POST", API + "predictions/<uuid:public_id>/retry/", PREDICTION, RETRY),
     ("POST", API + "predictions/<uuid:public_id>/override/", PREDICTION, OVERRIDE),
     ("POST", API + "break-glass/", "", READERS_AND_ADMINS),

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from django.db import IntegrityError, transaction
+from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 
@@ -216,17 +217,24 @@ def ask_opinion(example: TrainingExample, *, request: HttpRequest) -> None:
     _note_decision(example, request, "opinion_asked")
 
 
-def opinions_waiting(user: User) -> list[TrainingExample]:
-    """Corrections of colleagues at the same site on which this doctor was asked."""
-    return list(
-        TrainingExample.objects.filter(
-            status=Status.QUEUED, opinion_asked_at__isnull=False, case__site_id=user.site_id
-        )
+def opinions_asked_of(user: User) -> QuerySet[TrainingExample]:
+    """Colleagues' corrections at the same site on which this doctor was asked, decided or not.
+
+    None of a case whose second reading is open: it would tell the reader what the first said.
+    """
+    read_apart = Q(case__stage=Case.Stage.SECOND) & ~Q(case__status=Case.Status.REPORTED)
+    return (
+        TrainingExample.objects.filter(opinion_asked_at__isnull=False, case__site_id=user.site_id)
+        .exclude(read_apart | Q(case__status=Case.Status.WITHDRAWN))
         .exclude(sent_by=user)
-        .exclude(opinions__doctor=user)
         .select_related("finding__instance", "instance__series__study", "case__site", "sent_by")
-        .order_by("opinion_asked_at")
     )
+
+
+def opinions_waiting(user: User) -> QuerySet[TrainingExample]:
+    """Those that wait for this doctor's answer, the longest waiting first."""
+    waiting = opinions_asked_of(user).filter(status=Status.QUEUED)
+    return waiting.exclude(opinions__doctor=user).order_by("opinion_asked_at", "pk")
 
 
 @transaction.atomic
@@ -270,7 +278,15 @@ def confirm(
     finding: Finding | None = None,
     text: str = "",
 ) -> Confirmation:
-    """Record what pathology or follow-up showed. Accepted examples against it wait again."""
+    """Record what pathology or follow-up showed. Accepted examples against it wait again.
+
+    The same words of the same doctor about the same place twice are one record (second click).
+    """
+    Case.objects.select_for_update().get(pk=case.pk)
+    newest = case.confirmations.filter(finding=finding).first()
+    said = (kind, label, text, request.user.pk)
+    if newest and (newest.kind, newest.label, newest.text, newest.recorded_by_id) == said:
+        return newest
     made = Confirmation.objects.create(
         case=case, finding=finding, kind=kind, label=label, text=text, recorded_by=request.user
     )

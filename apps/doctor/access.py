@@ -8,6 +8,7 @@ from apps.accounts.permissions import Permission
 from apps.audit.models import AuditEvent
 from apps.audit.services import record
 from apps.cases.models import Case, Verdict
+from apps.classifier.models import Confirmation
 
 MOST_MATCHES = 20
 
@@ -33,6 +34,11 @@ def is_blind(case: Case, user: User) -> bool:
 def verdicts_for(case: Case, user: User) -> QuerySet[Verdict]:
     """The case's verdicts that this user may see, newest first."""
     return case.verdicts.filter(doctor=user) if is_blind(case, user) else case.verdicts.all()
+
+
+def confirmations_for(case: Case, user: User) -> QuerySet[Confirmation]:
+    """What pathology or follow-up showed, newest first; none while a second reading is open."""
+    return case.confirmations.none() if is_blind(case, user) else case.confirmations.all()
 
 
 def look_up(number: str, request: HttpRequest) -> list[Case]:

@@ -46,24 +46,24 @@ class Conflict(APIException):
     default_detail = "This changed in the meantime. Nothing of yours was stored."
 
 
-def _checked(serializer: type[Serializer], request: Request, **context: object) -> Serializer:
+def checked(serializer: type[Serializer], request: Request, **context: object) -> Serializer:
     given = serializer(data=request.data, context=context)
     given.is_valid(raise_exception=True)
     return given
 
 
-def _visible(request: Request, public_id: UUID) -> Case:
+def visible_case(request: Request, public_id: UUID) -> Case:
     """A case that this user may look at, else 404."""
     cases = Case.objects.visible_to(request.user)
     return get_object_or_404(_with_facts(cases), public_id=public_id)
 
 
-def _readable(request: Request, public_id: UUID) -> Case:
+def readable_case(request: Request, public_id: UUID) -> Case:
     """A case that this doctor may act on; one opened by break-glass is only to look at."""
     cases = _with_facts(Case.objects.readable_by(request.user))
     case = cases.filter(public_id=public_id).first()
     if case is None:
-        _visible(request, public_id)
+        visible_case(request, public_id)
         raise PermissionDenied("You opened this case by break-glass: you may look, not change it.")
     return case
 
@@ -99,7 +99,7 @@ class PredictionsView(ListAPIView):
     queryset = Prediction.objects.none()
 
     def get_queryset(self) -> QuerySet[Prediction]:
-        case = _visible(self.request, self.kwargs["public_id"])
+        case = visible_case(self.request, self.kwargs["public_id"])
         record(
             AuditEvent.Action.VIEWED,
             request=self.request,
@@ -118,7 +118,7 @@ class FindingsView(GenericAPIView):
 
     @extend_schema(responses=serializers.FindingSerializer(many=True), operation_id="case_findings")
     def get(self, request: Request, public_id: UUID) -> Response:
-        case = _visible(request, public_id)
+        case = visible_case(request, public_id)
         record(
             AuditEvent.Action.VIEWED,
             request=request,
@@ -159,7 +159,7 @@ class VerdictsView(ListAPIView):
     queryset = Verdict.objects.none()
 
     def get_queryset(self) -> QuerySet[Verdict]:
-        case = _visible(self.request, self.kwargs["public_id"])
+        case = visible_case(self.request, self.kwargs["public_id"])
         record(
             AuditEvent.Action.VIEWED,
             request=self.request,
@@ -176,8 +176,8 @@ class VerdictsView(ListAPIView):
         operation_id="case_sign_verdict",
     )
     def post(self, request: Request, public_id: UUID) -> Response:
-        case = _readable(request, public_id)
-        given = _checked(serializers.VerdictInSerializer, request, case=case, user=request.user)
+        case = readable_case(request, public_id)
+        given = checked(serializers.VerdictInSerializer, request, case=case, user=request.user)
         try:
             signed = sign(
                 case,
@@ -200,8 +200,8 @@ class StepView(APIView):
         raise NotImplementedError
 
     def perform(self, request: Request, public_id: UUID) -> Response:
-        case = _readable(request, public_id)
-        given = _checked(self.takes, request).validated_data if self.takes else {}
+        case = readable_case(request, public_id)
+        given = checked(self.takes, request).validated_data if self.takes else {}
         try:
             self.act(case, request, **given)
         except CaseConflict as conflict:
@@ -276,8 +276,8 @@ class ChestCorrectionView(APIView):
         operation_id="case_correct_chest",
     )
     def post(self, request: Request, public_id: UUID) -> Response:
-        case = _readable(request, public_id)
-        given = _checked(serializers.ChestCorrectionSerializer, request).validated_data
+        case = readable_case(request, public_id)
+        given = checked(serializers.ChestCorrectionSerializer, request).validated_data
         images = Instance.objects.filter(series__study__case=case).select_related("series")
         instance = images.filter(public_id=given.pop("instance")).first()
         if instance is None:
@@ -366,7 +366,7 @@ class BreakGlassView(APIView):
         operation_id="break_glass",
     )
     def post(self, request: Request) -> Response:
-        given = _checked(serializers.BreakGlassSerializer, request).validated_data
+        given = checked(serializers.BreakGlassSerializer, request).validated_data
         found = look_up(given["number"], request)
         if "case" in given:
             found = [case for case in found if case.public_id == given["case"]]

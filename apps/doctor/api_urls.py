@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from apps.doctor import api
+from apps.doctor import api, opinion_api
 
 urlpatterns = [
     path("worklist/", api.WorklistView.as_view(), name="worklist"),
@@ -32,6 +32,18 @@ urlpatterns = [
         "predictions/<uuid:public_id>/override/",
         api.OverrideView.as_view(),
         name="prediction_override",
+    ),
+    path(
+        "cases/<uuid:public_id>/confirmations/",
+        opinion_api.ConfirmationsView.as_view(),
+        name="case_confirmations",
+    ),
+    path("opinions/", opinion_api.OpinionsView.as_view(), name="opinions"),
+    path("opinions/<uuid:public_id>/", opinion_api.OpinionView.as_view(), name="opinion"),
+    path(
+        "opinions/<uuid:public_id>/crop.png",
+        opinion_api.OpinionCropView.as_view(),
+        name="opinion_crop",
     ),
     path("break-glass/", api.BreakGlassView.as_view(), name="break_glass"),
 ]

@@ -2,7 +2,15 @@
 
 from django.urls import path
 
-from apps.doctor.views import break_glass, corrections, reading, report, worklist
+from apps.doctor.views import (
+    break_glass,
+    confirming,
+    corrections,
+    opinions,
+    reading,
+    report,
+    worklist,
+)
 
 app_name = "doctor"
 urlpatterns = [
@@ -16,6 +24,10 @@ urlpatterns = [
     path("cases/<uuid:public_id>/compare/", reading.compare, name="case_compare"),
     path("cases/<uuid:public_id>/report.pdf", report.pdf, name="report_pdf"),
     path("cases/<uuid:public_id>/report.json", report.fhir, name="report_fhir"),
+    path("cases/<uuid:public_id>/confirm/", confirming.confirm_case, name="confirm"),
+    path("opinions/", opinions.opinions, name="opinions"),
+    path("opinions/<uuid:public_id>/answer/", opinions.answer, name="opinion_answer"),
+    path("opinions/<uuid:public_id>/crop.png", opinions.crop, name="opinion_crop"),
     path("corrections/", corrections.corrections, name="corrections"),
     path("break-glass/", break_glass.break_glass, name="break_glass"),
 ]

@@ -122,14 +122,14 @@ def test_a_conflict_that_arises_after_acceptance_stops_the_use_until_it_is_settl
 
 def test_a_colleague_of_the_same_opinion_accepts(finding, doctor, colleague, admin):
     example = _send(finding, doctor)
-    assert opinions_waiting(colleague.user) == []
+    assert list(opinions_waiting(colleague.user)) == []
     ask_opinion(example, request=admin)
-    assert opinions_waiting(colleague.user) == [example]
-    assert opinions_waiting(doctor.user) == []
+    assert list(opinions_waiting(colleague.user)) == [example]
+    assert list(opinions_waiting(doctor.user)) == []
     give_opinion(example, request=colleague, label="benign", text="Fat inside.")
     example.refresh_from_db()
     assert (example.status, example.decided_by) == (Status.ACCEPTED, colleague.user)
-    assert opinions_waiting(colleague.user) == []
+    assert list(opinions_waiting(colleague.user)) == []
 
 
 def test_a_colleague_of_another_opinion_leaves_it_to_the_admin(finding, doctor, colleague, admin):

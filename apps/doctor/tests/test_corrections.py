@@ -9,6 +9,7 @@ from apps.classifier.tests.factories import (
     make_training_example,
     make_training_run,
 )
+from apps.doctor.views.corrections import Answers
 from tests.people import People, logged_in
 
 pytestmark = pytest.mark.django_db
@@ -60,3 +61,29 @@ def test_case_that_is_no_longer_mine_to_see_has_no_link(people):
     answer = logged_in(people.owner).get(PAGE).content.decode()
 
     assert str(case.public_id) not in answer
+
+
+def test_old_and_new_probability_of_a_correction_stand_beside_each_other(people):
+    case = make_case(people.home, status="reported", doctor=people.owner)
+    active = make_model_version("malignancy", status="retired", number=41)
+    candidate = make_model_version("malignancy", status="candidate", number=42)
+    example, other = (
+        make_training_example(case, doctor=people.owner, status="used") for _ in range(2)
+    )
+    run = make_training_run(
+        status="passed",
+        active_version=active,
+        candidate=candidate,
+        result={"corrections": {str(example.pk): [0.9, 0.318]}},
+    )
+    cancelled = make_training_run(status="cancelled")
+    for one in (example, other):
+        one.runs.add(run, cancelled)
+    answer = logged_in(people.owner).get(PAGE)
+
+    assert [row.answers for row in answer.context["rows"]] == [
+        [],
+        [Answers("malignancy-v41", 0.9, "malignancy-v42", 0.318)],
+    ]
+    words = "malignancy-v41 says <b>0.90</b>, malignancy-v42 says <b>0.32</b>"
+    assert answer.content.decode().count(words) == 1

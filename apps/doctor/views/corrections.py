@@ -23,6 +23,17 @@ class Row:
     became: str
     live: bool
     visible: bool
+    answers: list["Answers"]
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What the version before and the one trained since say about the same place, 0 to 1."""
+
+    before_by: str
+    before: float
+    after_by: str
+    after: float
 
 
 @require_safe
@@ -32,7 +43,7 @@ def corrections(request: HttpRequest) -> HttpResponse:
     examples = (
         TrainingExample.objects.filter(sent_by=request.user)
         .select_related("case__study", "finding", "instance")
-        .prefetch_related("runs__candidate")
+        .prefetch_related("runs__candidate", "runs__active_version")
         .order_by("-pk")
     )
     page = Paginator(examples, PER_PAGE).get_page(request.GET.get("page"))
@@ -48,7 +59,18 @@ def corrections(request: HttpRequest) -> HttpResponse:
 def _row(example: TrainingExample, visible: set[int]) -> Row:
     versions = [run.candidate for run in example.runs.all() if run.candidate]
     live = any(version.status == ModelVersion.Status.ACTIVE for version in versions)
-    return Row(example, became(example, versions), live, example.case_id in visible)
+    visibly = example.case_id in visible
+    return Row(example, became(example, versions), live, visibly, _answers(example))
+
+
+def _answers(example: TrainingExample) -> list[Answers]:
+    """Old and new probability, one pair for each finished training that had the correction."""
+    pairs = []
+    for run in sorted(example.runs.all(), key=lambda run: run.pk):
+        said = run.result.get("corrections", {}).get(str(example.pk))
+        if said and run.candidate and run.active_version:
+            pairs.append(Answers(str(run.active_version), said[0], str(run.candidate), said[1]))
+    return pairs
 
 
 def became(example: TrainingExample, versions: list[ModelVersion]) -> str:

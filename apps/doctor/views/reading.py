@@ -17,7 +17,7 @@ from apps.cases.pictures import text_of_age
 from apps.cases.services import open_reading
 from apps.classifier.models import FindingVerdict
 from apps.classifier.services import predictions_of
-from apps.doctor.access import is_blind, verdicts_for
+from apps.doctor.access import confirmations_for, is_blind, is_readable, verdicts_for
 from apps.doctor.comparison import compared, last_verdicts
 from apps.doctor.reading import (
     first_series,
@@ -100,6 +100,7 @@ def history(request: HttpRequest, public_id: UUID) -> HttpResponse:
         site_pk=shown.site_id,
         what="history",
     )
+    blind = is_blind(shown, request.user)
     verdicts = (
         verdicts_for(shown, request.user)
         .select_related("doctor", "report", "reading")
@@ -114,10 +115,14 @@ def history(request: HttpRequest, public_id: UUID) -> HttpResponse:
         "doctor/history.html",
         {
             "case": shown,
-            "blind": is_blind(shown, request.user),
+            "blind": blind,
             "events": shown.events.order_by("-pk"),
             "verdicts": verdicts,
             "predictions": predictions_of(shown).select_related("series"),
+            "known": confirmations_for(shown, request.user).select_related(
+                "finding", "recorded_by"
+            ),
+            "may_confirm": is_readable(shown, request.user) and not blind,
         },
     )
 

@@ -9,6 +9,7 @@ from django.views.decorators.http import require_POST, require_safe
 
 from apps.accounts.permissions import Permission, require
 from apps.cases.models import Case
+from apps.classifier.adjudication import opinions_waiting
 from apps.doctor.forms import SearchForm
 from apps.doctor.services import claim_next
 from apps.doctor.worklist import SHOWN_FIRST, cases_for, counts_for, filters_for, rows_for, spell
@@ -24,7 +25,8 @@ def worklist(request: HttpRequest) -> HttpResponse:
     asked = request.GET.get("show")
     if asked in filters_for(request.user):
         request.session[SHOW] = asked
-    return render(request, "doctor/worklist.html", _context(request))
+    opinions = opinions_waiting(request.user).count()
+    return render(request, "doctor/worklist.html", {**_context(request), "opinions": opinions})
 
 
 @require_safe
