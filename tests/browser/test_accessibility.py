@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 from django.conf import settings
+from django.utils import timezone
 from playwright.sync_api import Page
 
 from apps.cases.tests.factories import make_case, small_phantom
@@ -76,7 +77,9 @@ def test_pages_of_technicians(page, live_server, people, case):
 
 def test_pages_of_doctors(page, live_server, people, case):
     make_training_example(case, doctor=people.owner)
+    make_training_example(case, doctor=people.teammate, opinion_asked_at=timezone.now())
     paths = ["/doctor/", f"/doctor/cases/{case.public_id}/", "/doctor/corrections/"]
+    paths += ["/doctor/opinions/", f"/doctor/cases/{case.public_id}/confirm/"]
     assert visit(page, live_server, people.owner, *paths, "/doctor/break-glass/") == {}
 
 
