@@ -10,6 +10,7 @@ from django.utils.crypto import salted_hmac
 
 from apps.audit.models import AuditEvent
 from apps.audit.services import record
+from apps.cases.locks import hold
 from apps.cases.models import Case, CaseEvent, Instance, Patient
 from apps.classifier.adjudication import OPEN_RUN, take_back
 from apps.classifier.cnn.datasets import side
@@ -115,6 +116,8 @@ def _refuse_patient(patient: Patient) -> None:
 
 def _compare_with_queue(example: TrainingExample, request: HttpRequest) -> None:
     """Refuse what is there already; take back what this doctor said before and says no more."""
+    # Two who send the same at the same moment would not see each other's row.
+    hold([f"retrain queue {example.task} {example.pixel_sha256}"])
     earlier = at_same_place(example).exclude(status=Status.REJECTED)
     same = [other for other in earlier if other.label == example.label]
     if same:

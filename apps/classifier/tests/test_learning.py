@@ -1,6 +1,7 @@
 """Corrections into the queue, decisions on them, trainings started and cancelled."""
 
 import threading
+from functools import partial
 
 import pytest
 from django.db import connection
@@ -9,6 +10,7 @@ from apps.accounts.tests.factories import make_user, request_of
 from apps.audit.models import AuditEvent
 from apps.cases.models import CaseEvent, Patient
 from apps.cases.tests.factories import make_case
+from apps.classifier import learning
 from apps.classifier.adjudication import decide_example, reopen_example
 from apps.classifier.cnn.phantom_base import phantom_base
 from apps.classifier.labels import LearningConflict, NotUsable
@@ -17,6 +19,7 @@ from apps.classifier.models import TrainingExample, TrainingRun
 from apps.classifier.sweep import messages_waiting
 from apps.classifier.tests.factories import make_prediction, make_training_run
 from apps.classifier.training_base import held_out_patients
+from tests.at_once import at_once, meet_after
 from tests.system import empty_broker
 
 Status = TrainingExample.Status
@@ -178,6 +181,24 @@ def test_one_training_per_task_is_open(admin):
 def test_a_task_without_frozen_test_set_is_not_trained(admin):
     with pytest.raises(LearningConflict, match="frozen test"):
         start_run("chest", request=admin)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_same_correction_four_times_at_the_same_moment_waits_once(monkeypatch):
+    case = make_case(status="sent")
+    doctors = [request_of(make_user("doctor")) for _ in range(2)]
+    monkeypatch.setattr(learning, "at_same_place", meet_after(learning.at_same_place, 4))
+
+    def send(request) -> TrainingExample:
+        image = case.study.series.get().instances.get()
+        return send_for_retraining(
+            request=request, case=case, task="chest", instance=image, label="not_chest"
+        )
+
+    answers = at_once(*[partial(send, request) for request in doctors * 2])
+    assert sorted(type(one).__name__ for one in answers) == ["NotUsable"] * 3 + ["TrainingExample"]
+    assert TrainingExample.objects.count() == 1
+    assert case.events.filter(kind=CaseEvent.Kind.SENT_FOR_RETRAINING).count() == 1
 
 
 @pytest.mark.django_db(transaction=True)
