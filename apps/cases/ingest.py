@@ -15,7 +15,7 @@ from apps.accounts.models import Site, User
 from apps.audit.models import AuditEvent
 from apps.audit.services import record_each
 from apps.cases import storage
-from apps.cases.matching import refuse_other_patient, series_of, study_of
+from apps.cases.matching import hold_new_patients, refuse_other_patient, series_of, study_of
 from apps.cases.models import Case, CaseEvent, Instance, Series, Study
 from apps.imaging.reading import InstanceFacts, Refusal, read_instance
 
@@ -126,7 +126,12 @@ def _check(sums: dict[Path, str], answers: dict[Path, Answer]) -> list[_Checked]
 
 
 def _store(checked: list[_Checked], site: Site, user: User | None) -> dict[Path, Answer]:
-    """Rows and places, study by study; sorted, so that two uploads never wait for each other."""
+    """Rows and places, study by study.
+
+    Two uploads of the same new patient or study wait for each other, but never both: each takes
+    its new patients first and then its studies, both in sorted order.
+    """
+    hold_new_patients([one.facts for one in checked], site)
     studies: dict[str, list[_Checked]] = defaultdict(list)
     for one in sorted(checked, key=lambda c: c.facts.sop_instance_uid):
         studies[one.facts.study_instance_uid].append(one)

@@ -1,8 +1,11 @@
 """To which patient, study and series a file belongs; two people are never mixed."""
 
+from collections.abc import Iterable
+
 from django.db import IntegrityError, transaction
 
 from apps.accounts.models import Site
+from apps.cases.locks import hold
 from apps.cases.models import Patient, Series, Study
 from apps.imaging.reading import InstanceFacts, Refusal
 
@@ -33,6 +36,17 @@ _SERIES_FACTS = [
     "gantry_detector_tilt",
     "number_of_series_related_instances",
 ]
+
+
+def hold_new_patients(files: Iterable[InstanceFacts], site: Site) -> None:
+    """Let one upload at a time make patients that are not stored yet, all that it may make.
+
+    Else two uploads that bring the same ones in another order would wait for each other.
+    """
+    wanted = {(one.issuer_of_patient_id, one.patient_id) for one in files if one.patient_id}
+    stored = Patient.objects.filter(site=site, patient_id__in={number for _, number in wanted})
+    new = wanted - set(stored.values_list("issuer_of_patient_id", "patient_id"))
+    hold(f"patient {site.pk}\n{issuer}\n{number}" for issuer, number in new)
 
 
 def study_of(facts: InstanceFacts, site: Site) -> Study:

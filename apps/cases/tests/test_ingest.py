@@ -5,6 +5,7 @@ import subprocess
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from apps.cases import ingest, storage
 from apps.cases.models import Case, CaseEvent, Instance, Patient, Study
 from apps.cases.tests.factories import make_case, receive, small_phantom, write_dicom
 from apps.imaging.refusal import Refusal
+from tests.at_once import at_once, meet_after
 from tests.system import environment
 
 
@@ -96,6 +98,34 @@ def test_slices_of_a_new_study_at_the_same_moment_share_one_study(tmp_path, monk
     assert all(one.new for one in answers)
     assert Study.objects.count() == Case.objects.count() == Patient.objects.count() == 1
     assert Instance.objects.count() == 4
+
+
+@pytest.mark.django_db(transaction=True)
+def test_two_batches_with_the_same_new_patients_in_opposite_order_are_both_stored(
+    tmp_path, monkeypatch
+):
+    site = make_site()
+    studies: dict[str, list[tuple[str, Path]]] = {}
+    for number in range(8):
+        patient = f"P-{number % 2}"
+        path = write_dicom(tmp_path / str(number), patient_id=patient, study_time=f"10150{number}")
+        uid = dcmread(path[0]).StudyInstanceUID
+        studies.setdefault(patient, []).append((uid, path[0]))
+    ones, others = (sorted(found) for found in studies.values())
+    # By study, one batch begins with the one patient, and the other with the other.
+    batches = [[ones[0], others[-1]], [others[0], ones[-1]]]
+    assert all(first < second for first, second in batches)
+    monkeypatch.setattr(ingest, "_store_study", meet_after(ingest._store_study, 2))
+
+    def take(batch: list[tuple[str, Path]]) -> list[object]:
+        paths = [storage.take_in(path) for _, path in batch]
+        return ingest.ingest_files(paths, site=site, user=None)
+
+    answers = at_once(*[partial(take, batch) for batch in batches])
+    assert [one.new for answer in answers for one in answer] == [True] * 4
+    assert Patient.objects.count() == 2
+    assert Study.objects.count() == Instance.objects.count() == 4
+    assert incoming_files() == []
 
 
 @pytest.mark.django_db(transaction=True)
