@@ -167,6 +167,7 @@ def decide_example(
     Where doctors disagree, accepting settles it: that needs a note, and what was sent against
     it is rejected with the same note.
     """
+    _lock_place(example)
     if accept:
         _refuse(why_not_accept(example))
         if must_settle(example) and not note.strip():
@@ -179,6 +180,13 @@ def decide_example(
     _move(example, [Status.QUEUED], status, request, note)
     if settled:
         _reject_others(example, request, note)
+
+
+def _lock_place(example: TrainingExample) -> None:
+    """Who decides about the same place waits, so that they see what was decided."""
+    here = [example.pk, *at_same_place(example).values_list("pk", flat=True)]
+    rows = TrainingExample.objects.filter(pk__in=here).order_by("pk")
+    list(rows.select_for_update(no_key=True).values_list("pk"))
 
 
 def _refuse(forbidden: str) -> None:

@@ -1,5 +1,7 @@
 """Whether a correction may be learnt from: disagreement, pathology, look-alikes, order."""
 
+from functools import partial
+
 import cv2
 import numpy as np
 import pytest
@@ -8,6 +10,7 @@ from apps.accounts.tests.factories import make_user, request_of
 from apps.audit.models import AuditEvent
 from apps.cases.models import CaseEvent
 from apps.cases.tests.factories import make_case, small_phantom
+from apps.classifier import adjudication
 from apps.classifier.adjudication import (
     ask_opinion,
     confirm,
@@ -28,6 +31,7 @@ from apps.classifier.places import near_duplicates
 from apps.classifier.tests.factories import make_prediction
 from apps.classifier.training_base import read_base
 from apps.classifier.training_set import usable_examples
+from tests.at_once import at_once, meet_after
 
 Status = TrainingExample.Status
 
@@ -92,6 +96,25 @@ def test_two_doctors_who_disagree_raise_a_conflict_that_needs_a_reason(
     assert (mine.status, theirs.status) == (Status.ACCEPTED, Status.REJECTED)
     assert "Calcified" in theirs.decision_note
     assert usable_examples("malignancy") == [mine]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_two_admins_who_accept_opposites_at_the_same_moment_one_wins(monkeypatch):
+    case = make_case(status="sent")
+    found = make_prediction(case, findings=[{"malignancy_probability": 0.9}]).findings.get()
+    examples = [_send(found, request_of(make_user()), label=one) for one in ("benign", "malignant")]
+    monkeypatch.setattr(adjudication, "_move", meet_after(adjudication._move, 2))
+
+    def accept(example: TrainingExample, request) -> None:
+        decide_example(example, request=request, accept=True, note="Seen in conference.")
+
+    admins = [request_of(make_user("admin")) for _ in examples]
+    answers = at_once(*[partial(accept, *both) for both in zip(examples, admins, strict=True)])
+    refused = [one for one in answers if one is not None]
+    assert [type(one) for one in refused] == [LearningConflict]
+    assert "is accepted" in refused[0].message
+    statuses = TrainingExample.objects.values_list("status", flat=True)
+    assert sorted(statuses) == [Status.ACCEPTED, Status.REJECTED]
 
 
 def test_a_second_reader_s_verdict_is_a_conflict_too(finding, doctor, colleague):
