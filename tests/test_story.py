@@ -25,7 +25,7 @@ from apps.imaging.phantom import Nodule, PhantomSpec, chest_phantom, write_serie
 from tests.people import People, log_in
 from tests.system import System, eventually
 
-pytestmark = [pytest.mark.browser, pytest.mark.timeout(420), pytest.mark.xdist_group("story")]
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(800), pytest.mark.xdist_group("story")]
 SIIM_CHEST = "siim_tcga_100"
 SIIM_CHEST_FILE = "ID_0098_AGE_0061_CONTRAST_0_CT.dcm"
 
@@ -130,7 +130,7 @@ def _train_until_the_gate_permits(page: Page, system: System, killed: bool) -> T
             system.kill("worker-training")
             system.restart("worker-training")
         eventually(
-            lambda run=run: _state(run) not in {"queued", "running"}, seconds=120, what="its end"
+            lambda run=run: _state(run) not in {"queued", "running"}, seconds=240, what="its end"
         )
         run.refresh_from_db()
         if run.status != TrainingRun.Status.NOT_BETTER:

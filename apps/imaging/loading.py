@@ -17,7 +17,8 @@ from apps.imaging.refusal import Refusal
 # pydicom's complaints about odd values quote them, and so would put names into logs.
 config.settings.reading_validation_mode = config.IGNORE
 
-MAX_PIXELS = 4096 * 4096
+# The finest CT scanners write 2048 x 2048.
+MAX_PIXELS = 2048 * 2048
 _HEADER_ALLOWANCE = 16 * 1024 * 1024
 _MOST_ELEMENTS = 50_000
 _PIXEL_DATA = 0x7FE00010

@@ -17,6 +17,8 @@ AIR_HU = -1024
 _HIGHEST_CT_HU = 3071
 _LOWEST, _HIGHEST = -32768, 32767
 _HOUNSFIELD_TYPES = {"", "HU", "HU_MOD", "US"}
+# Slopes of CT lie around 1; what is far outside makes no picture, whatever the values are.
+_SLOPES = (1e-4, 1e3)
 
 
 def hounsfield(source: Path | str | Dataset, *, max_pixels: int = MAX_PIXELS) -> np.ndarray:
@@ -45,11 +47,12 @@ def hounsfield(source: Path | str | Dataset, *, max_pixels: int = MAX_PIXELS) ->
 def rescale(dataset: Dataset) -> tuple[float, float]:
     """Rescale Slope and Intercept to Hounsfield units (PS3.3 C.8.2.1).
 
-    Raises Refusal: bad_rescale if either is missing or not finite, the slope is 0, or the result
-    is declared to be something else than Hounsfield units, as in material maps.
+    Raises Refusal: bad_rescale if either is missing or not finite, the slope is 0 or absurd
+    (outside 0.0001...1000 by its absolute value), or the result is declared to be something
+    else than Hounsfield units, as in material maps.
     """
     slope, intercept = number(dataset, "RescaleSlope"), number(dataset, "RescaleIntercept")
-    if slope is None or intercept is None or slope == 0:
+    if slope is None or intercept is None or not _SLOPES[0] <= abs(slope) <= _SLOPES[1]:
         raise Refusal(
             "bad_rescale", "The file does not say how its values become Hounsfield units."
         )
@@ -85,11 +88,15 @@ def _rescaled(stored: np.ndarray, slope: float, intercept: float) -> np.ndarray:
     extremes = [float(stored.min()) * slope + intercept, float(stored.max()) * slope + intercept]
     if not all(map(math.isfinite, extremes)) or min(extremes) > _HIGHEST or max(extremes) < _LOWEST:
         raise Refusal("bad_rescale", "The values of this image are not Hounsfield units.")
-    if slope == 1 and intercept == int(intercept):
-        hu = stored.astype(np.int32) + int(intercept)
-    else:
-        hu = np.rint(stored * slope + intercept)
-    return np.clip(hu, _LOWEST, _HIGHEST).astype(np.int16)
+    table = _rescale_table(slope, intercept, stored.dtype)
+    return cv2.LUT(np.ascontiguousarray(stored).view(f"u{stored.itemsize}"), table)
+
+
+@lru_cache(maxsize=64)
+def _rescale_table(slope: float, intercept: float, kind: np.dtype) -> np.ndarray:
+    """HU of every stored value, by its bit pattern: no copy of the image in floating point."""
+    every = np.arange(1 << 8 * kind.itemsize, dtype=f"u{kind.itemsize}").view(kind)
+    return np.clip(np.rint(every * slope + intercept), _LOWEST, _HIGHEST).astype(np.int16)
 
 
 def _padding_mask(
