@@ -20,4 +20,3 @@ STORAGES = {
     **STORAGES,  # noqa: F405
     "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
 }
-STUDY_SETTLE_SECONDS = 0  # tests send what they have just received; those of settling say otherwise

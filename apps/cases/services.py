@@ -5,7 +5,7 @@ from typing import Any
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import F, Max
+from django.db.models import Count, F, Max
 from django.http import HttpRequest
 from django.utils import timezone
 
@@ -40,13 +40,14 @@ class CaseConflict(Exception):
 
 
 class StillArriving(CaseConflict):
-    """Images of the study came a moment ago, so whoever sends it should say that they mean it."""
+    """More images are announced and may be under way, so whoever sends should say they mean it."""
 
     code = "still_arriving"
 
     def __init__(self) -> None:
         super().__init__(
-            "Images of this study came a moment ago, and more may follow. Nothing was sent."
+            "Images of this study came a moment ago, and more may follow: its files announce more "
+            "than are here. Nothing was sent."
         )
 
 
@@ -58,6 +59,18 @@ def is_settled(case: Case) -> bool:
     if newest is None or newest <= quiet_since:
         return True
     return case.events.filter(kind=CaseEvent.Kind.SETTLED, at__gte=newest).exists()
+
+
+def lacks_announced(case: Case) -> bool:
+    """Whether files announce more images than came (Number of Study, of Series Related Instances).
+
+    Where files announce nothing, as most do, nothing is known to be missing.
+    """
+    series = case.study.series.annotate(here=Count("instances"))
+    announced = case.study.number_of_study_related_instances or 0
+    return sum(one.here for one in series) < announced or any(
+        one.here < (one.number_of_series_related_instances or 0) for one in series
+    )
 
 
 @transaction.atomic

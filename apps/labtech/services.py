@@ -6,7 +6,7 @@ from django.db import transaction
 from django.http import HttpRequest
 
 from apps.cases.models import Case
-from apps.cases.services import StillArriving, is_settled, send_case
+from apps.cases.services import StillArriving, is_settled, lacks_announced, send_case
 from apps.classifier.services import request_predictions
 
 
@@ -22,9 +22,9 @@ def send(
     """Send the case and queue its predictions; the workers hear of it once both are committed.
 
     `sending` is what send_case takes. Raises CaseConflict when the case changed in the meantime,
-    and StillArriving for a study that has not settled, unless `despite_arriving`.
+    and StillArriving while announced images of an unsettled study lack, unless `despite_arriving`.
     """
-    if not despite_arriving and not is_settled(case):
+    if not despite_arriving and not is_settled(case) and lacks_announced(case):
         raise StillArriving
     send_case(case, request=request, revision=revision, **sending)
     request_predictions(case)

@@ -1,4 +1,4 @@
-"""A study settles by itself or by the technician's word; before that, sending asks first."""
+"""A study settles by itself or by the technician's word; one that lacks images asks before that."""
 
 from datetime import timedelta
 
@@ -7,7 +7,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from apps.audit.models import AuditEvent
-from apps.cases.models import Case, Instance
+from apps.cases.models import Case, Instance, Series, Study
 from apps.cases.services import is_settled
 from apps.cases.tests.factories import make_case
 
@@ -17,9 +17,13 @@ Status = Case.Status
 
 @pytest.fixture
 def case(people, settings) -> Case:
-    """One whose only image came this moment."""
+    """One whose first image of two came this moment."""
     settings.STUDY_SETTLE_SECONDS = 30
-    return make_case(technician=people.technician)
+    case = make_case(technician=people.technician)
+    images = Instance.objects.filter(series__study=case.study).count()
+    Study.objects.filter(pk=case.study_id).update(number_of_study_related_instances=images + 1)
+    case.refresh_from_db()
+    return case
 
 
 def images_came(case: Case, seconds_ago: float) -> None:
@@ -56,6 +60,18 @@ def test_sending_what_may_still_arrive_asks_and_sends_once_confirmed(client, cas
     assert status_of(case) == Status.DRAFT
     assert send(client, case, despite_arriving="on").status_code == 302
     assert status_of(case) == Status.SENT
+
+
+def test_a_study_that_announces_nothing_more_is_sent_at_once(client, case):
+    Study.objects.update(number_of_study_related_instances=None)
+    assert not is_settled(case)
+    assert send(client, case).status_code == 302
+
+
+def test_a_series_that_lacks_announced_images_asks_too(client, case):
+    Study.objects.update(number_of_study_related_instances=None)
+    Series.objects.update(number_of_series_related_instances=99)
+    assert send_by_api(client, case).status_code == 409
 
 
 def test_a_page_that_need_not_ask_shows_no_box_to_tick(client, case):
