@@ -1,10 +1,13 @@
 """Audit rows: who, when, what, from where; and what failed log-ins leave."""
 
+from datetime import timedelta
+
 import pytest
 from django.core.cache import cache
 from django.test import RequestFactory
 from django.urls import reverse
 
+from apps.accounts.failed_logins import record_refused
 from apps.accounts.tests.factories import PASSWORD
 from apps.audit.models import AuditEvent
 from apps.audit.services import client_address, record
@@ -96,7 +99,46 @@ def test_guessing_without_end_does_not_fill_the_trail(people: People, client):
     for number in range(30):
         form = {"login": f"guess{number}@hospital.example", "password": "a wrong guess"}
         client.post(reverse("account_login"), form)
-    assert AuditEvent.objects.filter(action=AuditEvent.Action.LOGIN_FAILED).count() == 10
+    failed = AuditEvent.objects.filter(action=AuditEvent.Action.LOGIN_FAILED).order_by("id")
+    assert [one.details for one in failed] == [{}] * 10 + [{"how": "throttled"}]
+
+
+def test_an_attempt_that_is_throttled_is_recorded_with_the_address_tried(people: People, client):
+    cache.clear()
+    form = {"login": people.owner.email, "password": "a wrong guess"}
+    for _ in range(6):
+        answer = client.post(reverse("account_login"), form, REMOTE_ADDR="198.51.100.66")
+    assert "Too many" in answer.content.decode()
+    event = AuditEvent.objects.filter(action=AuditEvent.Action.LOGIN_FAILED).first()
+    assert (event.actor, event.address, event.details) == (
+        people.owner.email,
+        "198.51.100.66",
+        {"how": "throttled"},
+    )
+    assert "guess" not in str(vars(event))
+
+
+def test_a_throttled_attempt_a_minute_later_is_recorded_again(people: People, monkeypatch):
+    request = RequestFactory().post("/", REMOTE_ADDR="198.51.100.66")
+    record_refused(request, how="throttled", actor=people.owner.email)
+    record_refused(request, how="throttled", actor=people.owner.email)
+    assert AuditEvent.objects.count() == 1
+    monkeypatch.setattr("apps.accounts.failed_logins.QUIET", timedelta(0))
+    record_refused(request, how="throttled", actor=people.owner.email)
+    assert AuditEvent.objects.count() == 2
+
+
+@pytest.mark.parametrize("size", [10, 2 * 1024 * 1024])
+def test_a_wrong_token_is_recorded_and_never_the_token(people: People, client, size):
+    sent = {"authorization": "Token 0123456789abcdef"}
+    for _ in range(3):
+        answer = client.post(
+            reverse("break_glass"), b" " * size, content_type="application/json", headers=sent
+        )
+        assert answer.status_code == 401
+    event = AuditEvent.objects.get(action=AuditEvent.Action.LOGIN_FAILED)
+    assert (event.actor_pk, event.details, event.address) == (None, {"how": "token"}, "127.0.0.1")
+    assert "0123456789abcdef" not in str(vars(event))
 
 
 def test_the_trail_in_admin_can_be_searched_and_opened_but_not_touched(people: People):

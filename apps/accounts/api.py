@@ -1,9 +1,14 @@
 """What every view of the API shares: the pages' table of permissions, and bounded lists."""
 
+from django.http import HttpRequest
 from django.views import View
+from rest_framework.authentication import TokenAuthentication
+from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.pagination import LimitOffsetPagination
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
+
+from apps.accounts.failed_logins import record_refused
 
 
 class MayUse(BasePermission):
@@ -20,6 +25,18 @@ class MayUse(BasePermission):
         if request.method == "OPTIONS" and request.user.is_authenticated:
             return True
         return bool(needed and request.user.is_authenticated and request.user.can(needed))
+
+
+class AuditedTokens(TokenAuthentication):
+    """Log-in by token; a wrong one goes to the audit trail, without the token."""
+
+    def authenticate(self, request: Request | HttpRequest) -> tuple | None:
+        try:
+            return super().authenticate(request)
+        except AuthenticationFailed:
+            # The API's own request would ask for its user, which is what failed just now.
+            record_refused(getattr(request, "_request", request), how="token")
+            raise
 
 
 class BoundedPages(LimitOffsetPagination):

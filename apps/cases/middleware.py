@@ -5,9 +5,9 @@ from collections.abc import Callable
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
-from rest_framework.authentication import TokenAuthentication
 from rest_framework.exceptions import AuthenticationFailed
 
+from apps.accounts.api import AuditedTokens
 from apps.accounts.models import User
 from apps.accounts.permissions import Permission
 from apps.audit.models import AuditEvent
@@ -71,7 +71,7 @@ def _sender(request: HttpRequest) -> User | None:
     if request.user.is_authenticated:
         return request.user
     try:
-        found = TokenAuthentication().authenticate(request)
+        found = AuditedTokens().authenticate(request)
     except AuthenticationFailed:
         return None
     return found[0] if found else None
