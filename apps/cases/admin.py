@@ -61,6 +61,7 @@ class PatientDataAdmin(ReadOnlyAdmin):
     What is searched for is posted and kept in the session: names never stand in an address.
     """
 
+    change_list_template = "admin/patient_data_list.html"
     show_full_result_count = False
     list_per_page = 50
 

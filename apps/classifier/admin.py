@@ -10,6 +10,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from apps.audit.admin import ReadOnlyAdmin
+from apps.cases.admin import PatientDataAdmin
 from apps.classifier import admin_loop  # noqa: F401  registers its own pages
 from apps.classifier.activation import activate
 from apps.classifier.adjudication import decide_example
@@ -17,6 +18,7 @@ from apps.classifier.labels import LearningConflict
 from apps.classifier.learning import start_run
 from apps.classifier.models import (
     Finding,
+    FindingHeatmap,
     FindingVerdict,
     ModelVersion,
     Prediction,
@@ -98,7 +100,7 @@ class FindingInline(admin.TabularInline):
 
 
 @admin.register(Prediction)
-class PredictionAdmin(ReadOnlyAdmin):
+class PredictionAdmin(PatientDataAdmin):
     list_display = ["pk", "case_link", "status", "series_score", "models_key", "queued_at", "code"]
     list_filter = ["status", "shadow", "override", "code", "queued_at"]
     search_fields = ["public_id", "case__public_id", "models_key"]
@@ -109,7 +111,7 @@ class PredictionAdmin(ReadOnlyAdmin):
 
 
 @admin.register(Finding)
-class FindingAdmin(ReadOnlyAdmin):
+class FindingAdmin(PatientDataAdmin):
     list_display = ["pk", "case_link", "source", "number", "diameter_mm", "malignancy_probability"]
     list_filter = ["source", "created_at"]
     search_fields = ["public_id", "case__public_id"]
@@ -117,16 +119,26 @@ class FindingAdmin(ReadOnlyAdmin):
     case_link = _link("case", "case")
 
 
+@admin.register(FindingHeatmap)
+class FindingHeatmapAdmin(PatientDataAdmin):
+    list_display = ["pk", "finding_link", "method", "strength"]
+    list_filter = ["method"]
+    search_fields = ["finding__public_id", "finding__case__public_id"]
+    list_select_related = ["finding"]
+    finding_link = _link("finding", "finding")
+
+
 @admin.register(FindingVerdict)
-class FindingVerdictAdmin(ReadOnlyAdmin):
+class FindingVerdictAdmin(PatientDataAdmin):
     list_display = ["pk", "finding_link", "label", "verdict"]
-    list_filter = ["label"]
+    list_filter = ["label", "finding__source"]
+    search_fields = ["finding__public_id", "finding__case__public_id", "verdict__doctor__email"]
     list_select_related = ["finding", "verdict__doctor"]
     finding_link = _link("finding", "finding")
 
 
 @admin.register(TrainingExample)
-class TrainingExampleAdmin(ReadOnlyAdmin):
+class TrainingExampleAdmin(PatientDataAdmin):
     list_display = [
         "pk",
         "task",

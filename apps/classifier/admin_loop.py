@@ -4,6 +4,7 @@ from django.contrib import admin
 from django.http import HttpRequest
 
 from apps.audit.admin import AuditedAdmin, ReadOnlyAdmin
+from apps.cases.admin import PatientDataAdmin
 from apps.classifier.models import Confirmation, FrozenTestSet, LoopSettings, Opinion
 
 
@@ -47,19 +48,23 @@ class LoopSettingsAdmin(AuditedAdmin):
 
 
 @admin.register(Opinion)
-class OpinionAdmin(ReadOnlyAdmin):
+class OpinionAdmin(PatientDataAdmin):
     list_display = ["pk", "example", "doctor", "label", "given_at"]
     list_filter = ["label", "given_at"]
+    search_fields = ["example__public_id", "example__case__public_id", "doctor__email", "text"]
     list_select_related = ["example", "doctor"]
 
 
 @admin.register(Confirmation)
-class ConfirmationAdmin(ReadOnlyAdmin):
+class ConfirmationAdmin(PatientDataAdmin):
     list_display = ["pk", "case", "finding", "kind", "label", "recorded_by", "recorded_at"]
     list_filter = ["kind", "label", "recorded_at"]
+    search_fields = ["case__public_id", "finding__public_id", "recorded_by__email", "text"]
     list_select_related = ["case", "finding", "recorded_by"]
 
 
 @admin.register(FrozenTestSet)
 class FrozenTestSetAdmin(ReadOnlyAdmin):
     list_display = ["pk", "patients", "items", "sha256", "frozen_at", "note"]
+    list_filter = ["frozen_at"]
+    search_fields = ["sha256", "note"]
