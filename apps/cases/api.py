@@ -25,6 +25,7 @@ from apps.accounts.permissions import Permission
 from apps.audit.models import AuditEvent
 from apps.audit.services import record
 from apps.cases import storage
+from apps.cases.looks import record_first_look, record_look
 from apps.cases.models import Case, CaseEvent, Instance, Series
 from apps.cases.pictures import hu_of, ordered_instances, why_no_volume
 from apps.cases.search import matching
@@ -82,7 +83,7 @@ def visible_instance(request: Request, public_id: UUID) -> Instance:
     instances = Instance.objects.filter(
         series__study__case__in=Case.objects.visible_to(request.user)
     )
-    return get_object_or_404(instances.select_related("series__study"), public_id=public_id)
+    return get_object_or_404(instances.select_related("series__study__case"), public_id=public_id)
 
 
 def with_image_counts(cases: QuerySet) -> QuerySet:
@@ -117,13 +118,7 @@ class ManifestView(APIView):
     def get(self, request: Request, public_id: UUID) -> Response:
         series = visible_series(request, public_id)
         beside = {"what": "prior"} if request.query_params.get("as") == "prior" else {}
-        record(
-            AuditEvent.Action.VIEWED,
-            request=request,
-            target=series,
-            site_pk=_site(series),
-            **beside,
-        )
+        record_look(request, series.study.case, target=series, **beside)
         answer = Response(ManifestSerializer(_manifest(series, request.user)).data)
         answer["Cache-Control"] = "private, no-store"
         return answer
@@ -165,6 +160,7 @@ class PresentationView(APIView):
     @extend_schema(responses=PresentationSerializer)
     def get(self, request: Request, public_id: UUID) -> Response:
         series = visible_series(request, public_id)
+        record_first_look(request, series.study.case, what="presentation")
         saved = presentation_for(series, request.user)
         return Response(presentation_data(series, ordered_instances(series), saved))
 
@@ -221,6 +217,7 @@ class HounsfieldView(PictureView):
     )
     def get(self, request: Request, public_id: UUID) -> HttpResponse:
         instance = visible_instance(request, public_id)
+        record_first_look(request, instance.series.study.case, what="image")
         zipped = "gzip" in request.headers.get("Accept-Encoding", "")
 
         def make() -> bytes:
@@ -255,6 +252,7 @@ class ImageView(PictureView):
         instance = visible_instance(request, public_id)
         asked = ImageQuerySerializer(data=request.query_params)
         asked.is_valid(raise_exception=True)
+        record_first_look(request, instance.series.study.case, what="image")
         return _png(self, request, instance, asked.validated_data)
 
 
@@ -267,6 +265,7 @@ class ThumbnailView(PictureView):
     )
     def get(self, request: Request, public_id: UUID) -> HttpResponse:
         series = visible_series(request, public_id)
+        record_first_look(request, series.study.case, what="thumbnail")
         instances = ordered_instances(series)
         return _png(self, request, instances[len(instances) // 2], {"max_side": THUMBNAIL_SIDE})
 
@@ -302,13 +301,7 @@ class AttributesView(APIView):
     def get(self, request: Request, public_id: UUID) -> Response:
         instance = visible_instance(request, public_id)
         rows = read_stored(instance, lambda one: list_attributes(storage.path_of(one)))
-        record(
-            AuditEvent.Action.VIEWED,
-            request=request,
-            target=instance,
-            site_pk=instance.site_id,
-            what="attributes",
-        )
+        record_look(request, instance.series.study.case, target=instance, what="attributes")
         return Response(
             AttributesSerializer({"instance": instance.public_id, "attributes": rows}).data
         )
@@ -367,5 +360,5 @@ class CaseDetailView(APIView):
             public_id=public_id,
         )
         case.series_with_counts = case.study.series.annotate(images=Count("instances"))
-        record(AuditEvent.Action.VIEWED, request=request, target=case, site_pk=case.site_id)
+        record_look(request, case)
         return Response(CaseDetailSerializer(case, context={"request": request}).data)

@@ -13,6 +13,7 @@ from rest_framework.views import APIView
 
 from apps.accounts.permissions import Permission
 from apps.cases.api import StoredFileUnreadable, visible_series
+from apps.cases.looks import record_first_look
 from apps.cases.measurements import (
     POINTS,
     MeasurementConflict,
@@ -93,7 +94,9 @@ class SeriesMeasurementsView(APIView):
 
     @extend_schema(responses=MeasurementSerializer(many=True), operation_id="measurement_list")
     def get(self, request: Request, public_id: UUID) -> Response:
-        found = measurements_of(visible_series(request, public_id), request.user)
+        series = visible_series(request, public_id)
+        record_first_look(request, series.study.case, what="measurements")
+        found = measurements_of(series, request.user)
         shown = MeasurementSerializer(found, many=True, context={"request": request})
         return Response(shown.data, headers={"Cache-Control": "private, no-store"})
 

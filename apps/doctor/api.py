@@ -13,9 +13,8 @@ from rest_framework.serializers import Serializer
 from rest_framework.views import APIView
 
 from apps.accounts.permissions import Permission
-from apps.audit.models import AuditEvent
-from apps.audit.services import record
 from apps.cases.api import FOREVER
+from apps.cases.looks import record_first_look, record_look
 from apps.cases.models import Case, Instance, Verdict
 from apps.cases.services import (
     CaseConflict,
@@ -100,13 +99,7 @@ class PredictionsView(ListAPIView):
 
     def get_queryset(self) -> QuerySet[Prediction]:
         case = visible_case(self.request, self.kwargs["public_id"])
-        record(
-            AuditEvent.Action.VIEWED,
-            request=self.request,
-            target=case,
-            site_pk=case.site_id,
-            what="predictions",
-        )
+        record_look(self.request, case, what="predictions")
         return predictions_of(case).select_related("series")
 
 
@@ -119,13 +112,7 @@ class FindingsView(GenericAPIView):
     @extend_schema(responses=serializers.FindingSerializer(many=True), operation_id="case_findings")
     def get(self, request: Request, public_id: UUID) -> Response:
         case = visible_case(request, public_id)
-        record(
-            AuditEvent.Action.VIEWED,
-            request=request,
-            target=case,
-            site_pk=case.site_id,
-            what="findings",
-        )
+        record_look(request, case, what="findings")
         findings = findings_of(case, request.user).prefetch_related("verdicts__verdict__doctor")
         page = self.paginate_queryset(findings.order_by("number", "pk"))
         shown = [finding_data(finding, case, request.user) for finding in page]
@@ -133,7 +120,7 @@ class FindingsView(GenericAPIView):
 
 
 class HeatmapView(APIView):
-    """Where a finding's suspicion comes from. Opening the case was audited; this is part of it."""
+    """Where a finding's suspicion comes from; a part of the case, audited with its opening."""
 
     permission = LOOK
 
@@ -144,8 +131,10 @@ class HeatmapView(APIView):
             finding__prediction__shadow=False,
         )
         heatmap = get_object_or_404(
-            heatmaps.select_related("finding__instance"), finding__public_id=public_id
+            heatmaps.select_related("finding__instance", "finding__case"),
+            finding__public_id=public_id,
         )
+        record_first_look(request, heatmap.finding.case, what="heatmap")
         answer = Response(serializers.HeatmapSerializer(heatmap).data)
         answer["Cache-Control"] = FOREVER
         return answer
@@ -160,13 +149,7 @@ class VerdictsView(ListAPIView):
 
     def get_queryset(self) -> QuerySet[Verdict]:
         case = visible_case(self.request, self.kwargs["public_id"])
-        record(
-            AuditEvent.Action.VIEWED,
-            request=self.request,
-            target=case,
-            site_pk=case.site_id,
-            what="verdicts",
-        )
+        record_look(self.request, case, what="verdicts")
         seen = verdicts_for(case, self.request.user)
         return seen.select_related("doctor", "report").prefetch_related("finding_verdicts__finding")
 

@@ -11,10 +11,9 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_POST
 
 from apps.accounts.permissions import Permission, require
-from apps.audit.models import AuditEvent
-from apps.audit.services import record
 from apps.cases import storage
 from apps.cases.api import visible_instance
+from apps.cases.looks import record_first_look, record_look
 from apps.cases.models import Case, CaseEvent, Instance
 from apps.cases.pictures import ordered_instances
 from apps.cases.services import CaseConflict, StillArriving, is_settled, withdraw_case
@@ -68,7 +67,7 @@ def search(request: HttpRequest) -> HttpResponse:
 def case(request: HttpRequest, public_id: UUID) -> HttpResponse:
     """One case: its images, what was checked, and the step that comes next."""
     found = _case(request, public_id)
-    record(AuditEvent.Action.VIEWED, request=request, target=found, site_pk=found.site_id)
+    record_look(request, found)
     return _case_page(request, found, SendForm.of(found))
 
 
@@ -78,6 +77,7 @@ def case(request: HttpRequest, public_id: UUID) -> HttpResponse:
 def case_state(request: HttpRequest, public_id: UUID) -> HttpResponse:
     """The part of the page that changes by itself."""
     found = _case(request, public_id)
+    record_first_look(request, found, what="state")
     context = {
         **_state(found),
         "seen_revision": request.GET.get("revision", ""),
@@ -128,13 +128,7 @@ def withdraw(request: HttpRequest, public_id: UUID) -> HttpResponse:
 def tags(request: HttpRequest, public_id: UUID) -> HttpResponse:
     """Every attribute of one file, as a page or (for htmx) as the inside of the drawer."""
     instance = visible_instance(request, public_id)
-    record(
-        AuditEvent.Action.VIEWED,
-        request=request,
-        target=instance,
-        site_pk=instance.site_id,
-        what="attributes",
-    )
+    record_look(request, instance.series.study.case, target=instance, what="attributes")
     context = {
         "case": instance.series.study.case,
         "instance": instance,

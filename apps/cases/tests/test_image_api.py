@@ -1,12 +1,15 @@
 """Series, slices and cases as viewers and programs get them."""
 
 import gzip
+from datetime import timedelta
 
 import cv2
 import numpy as np
 import pytest
+from django.test import Client
 from django.urls import reverse
 from pydicom import dcmread
+from rest_framework.authtoken.models import Token
 
 from apps.audit.models import AuditEvent
 from apps.cases import storage
@@ -206,6 +209,66 @@ def test_a_wrong_view_is_a_clear_400_and_nothing_is_saved(client, series, body):
     assert not Presentation.objects.exists()
 
 
+LOOKS = [
+    ("series_presentation", "presentation"),
+    ("series_measurements", "measurements"),
+    ("series_thumbnail", "thumbnail"),
+    ("instance_hu", "image"),
+    ("instance_image", "image"),
+]
+
+
+def looks_at(case) -> list[dict]:
+    looks = AuditEvent.objects.filter(
+        action="viewed", target_type="cases.case", target_id=str(case.pk)
+    )
+    return [one.details for one in looks]
+
+
+@pytest.mark.parametrize(("name", "what"), LOOKS)
+def test_an_image_of_a_case_that_was_never_opened_is_audited_once(client, case, series, name, what):
+    row = first(series) if name.startswith("instance") else series
+    for _ in range(3):
+        assert client.get(url(name, row)).status_code == 200
+    assert looks_at(case) == [{"what": what}]
+
+
+@pytest.mark.parametrize(("name", "what"), LOOKS)
+def test_an_image_of_an_opened_case_adds_nothing_to_the_trail(client, case, series, name, what):
+    client.get(url("case_detail", case))
+    client.get(url(name, first(series) if name.startswith("instance") else series))
+    assert looks_at(case) == [{}]
+
+
+def test_each_session_and_each_person_opens_a_case_anew(people, case, series):
+    address = url("instance_hu", first(series))
+    for user in (people.technician, people.technician, people.admin):
+        logged_in(user).get(address)
+    assert looks_at(case) == [{"what": "image"}] * 2  # admins see no case
+
+
+def test_a_session_keeps_a_bounded_number_of_opened_cases(client, people, monkeypatch):
+    monkeypatch.setattr("apps.cases.looks.MOST_KEPT", 2)
+    cases = [make_case(technician=people.technician) for _ in range(3)]
+    for case in cases:
+        client.get(url("case_detail", case))
+    assert client.session["opened_cases"] == [case.pk for case in cases[1:]]
+
+
+def test_a_program_with_a_token_is_audited_once_per_case_and_hour(
+    people, case, series, monkeypatch
+):
+    key = Token.objects.create(user=people.technician).key
+    program = Client(headers={"authorization": f"Token {key}"})
+    for one in series.instances.all():
+        assert program.get(url("instance_hu", one)).status_code == 200
+    assert looks_at(case) == [{"what": "image"}]
+    assert not program.cookies
+    monkeypatch.setattr("apps.cases.looks.TOKEN_QUIET", timedelta(0))
+    program.get(url("instance_hu", first(series)))
+    assert looks_at(case) == [{"what": "image"}] * 2
+
+
 def test_all_attributes_of_a_file_are_listed_and_the_look_is_audited(client, series):
     instance = first(series)
     rows = client.get(url("instance_attributes", instance)).json()["attributes"]
@@ -281,9 +344,10 @@ def test_the_list_costs_the_same_for_one_case_and_for_many(
         assert client.get("/api/v1/cases/").json()["results"][0]["images"] == 4
 
 
-def test_a_slice_costs_three_questions_to_the_database(
+def test_a_slice_of_an_opened_series_costs_three_questions_to_the_database(
     client, series, django_assert_max_num_queries
 ):
+    client.get(url("series_manifest", series))
     address = url("instance_hu", first(series))
     with django_assert_max_num_queries(3):
         client.get(address)

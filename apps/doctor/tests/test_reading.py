@@ -8,7 +8,7 @@ from apps.audit.models import AuditEvent
 from apps.cases.models import Case, CaseEvent, Reading
 from apps.cases.tests.factories import make_case
 from apps.classifier.models import Prediction
-from apps.classifier.tests.factories import make_finding, make_prediction
+from apps.classifier.tests.factories import make_finding, make_heatmap, make_prediction
 from tests.people import People, logged_in
 
 pytestmark = pytest.mark.django_db
@@ -73,9 +73,34 @@ def test_opening_a_case_begins_the_reading_once_and_is_audited_each_time(people,
     assert "PHANTOM" not in str(list(seen.values_list("details", flat=True)))
 
 
-def test_asking_for_the_state_is_no_new_look(people, case):
-    logged_in(people.owner).get(state_url(case))
-    assert not AuditEvent.objects.filter(action="viewed").exists()
+def test_asking_for_the_state_of_an_opened_case_is_no_new_look(people, case):
+    browser = logged_in(people.owner)
+    browser.get(page(case))
+    for _ in range(3):
+        assert browser.get(state_url(case)).status_code == 200
+    assert AuditEvent.objects.filter(action="viewed").count() == 1
+
+
+def test_the_state_of_a_case_that_was_never_opened_is_a_look_once(people, case):
+    browser = logged_in(people.owner)
+    for _ in range(3):
+        browser.get(state_url(case))
+    event = AuditEvent.objects.get(action="viewed")
+    assert (event.actor, event.target_id, event.details) == (
+        people.owner.email,
+        str(case.pk),
+        {"what": "state"},
+    )
+
+
+def test_a_heatmap_of_a_case_that_was_never_opened_is_a_look(people, case):
+    finding = make_prediction(case, findings=[{}]).findings.get()
+    make_heatmap(finding)
+    browser = logged_in(people.owner)
+    for _ in range(2):
+        address = reverse("finding_heatmap", args=[finding.public_id])
+        assert browser.get(address).status_code == 200
+    assert AuditEvent.objects.get(action="viewed").details == {"what": "heatmap"}
 
 
 def test_time_of_the_ais_answer_is_kept_when_it_first_reaches_the_browser(people, case):

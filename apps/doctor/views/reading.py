@@ -10,8 +10,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
 from apps.accounts.permissions import Permission, require
-from apps.audit.models import AuditEvent
-from apps.audit.services import record
+from apps.cases.looks import record_first_look, record_look
 from apps.cases.models import Case
 from apps.cases.pictures import text_of_age
 from apps.cases.services import open_reading
@@ -51,7 +50,7 @@ def case(request: HttpRequest, public_id: UUID) -> HttpResponse:
     state = state_of(shown, request.user)
     grant = grant_of(shown, request.user)
     how = "break-glass" if grant else "own"
-    record(AuditEvent.Action.VIEWED, request=request, target=shown, site_pk=shown.site_id, how=how)
+    record_look(request, shown, how=how)
     if state["can_read"]:
         open_reading(shown, request.user)
         note_shown(shown, request, state)
@@ -79,8 +78,9 @@ def case(request: HttpRequest, public_id: UUID) -> HttpResponse:
 @require_safe
 @require(LOOK)
 def state(request: HttpRequest, public_id: UUID) -> JsonResponse:
-    """The case as it is now, asked every few seconds; not a new look, so not audited again."""
+    """The case as it is now, asked every few seconds; audited only if the case was never opened."""
     shown = visible_case(request, public_id)
+    record_first_look(request, shown, what="state")
     now = state_of(shown, request.user)
     if now["can_read"]:
         note_shown(shown, request, now)
@@ -93,13 +93,7 @@ def state(request: HttpRequest, public_id: UUID) -> JsonResponse:
 def history(request: HttpRequest, public_id: UUID) -> HttpResponse:
     """Events, verdicts with their reports, and predictions by version. Every look is audited."""
     shown = visible_case(request, public_id)
-    record(
-        AuditEvent.Action.VIEWED,
-        request=request,
-        target=shown,
-        site_pk=shown.site_id,
-        what="history",
-    )
+    record_look(request, shown, what="history")
     blind = is_blind(shown, request.user)
     verdicts = (
         verdicts_for(shown, request.user)
@@ -135,13 +129,7 @@ def compare(request: HttpRequest, public_id: UUID) -> HttpResponse:
     shown = visible_case(request, public_id)
     if is_blind(shown, request.user):
         raise PermissionDenied
-    record(
-        AuditEvent.Action.VIEWED,
-        request=request,
-        target=shown,
-        site_pk=shown.site_id,
-        what="comparison",
-    )
+    record_look(request, shown, what="comparison")
     verdicts = last_verdicts(shown)
     context = {"case": shown, "verdicts": verdicts, "rows": compared(verdicts)}
     return render(request, "doctor/compare.html", context)

@@ -7,8 +7,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
 from apps.accounts.permissions import require
-from apps.audit.models import AuditEvent
-from apps.audit.services import record
+from apps.cases.looks import record_look
 from apps.cases.models import Case, Report
 from apps.doctor.views.reading import LOOK, visible_case
 
@@ -36,8 +35,7 @@ def _download(request: HttpRequest, public_id: UUID, wanted: str) -> HttpRespons
     if report is None:
         words = "This case is not reported yet, so there is no report to download."
         return HttpResponse(words, status=409, content_type="text/plain; charset=utf-8")
-    what = f"report as {wanted}"
-    record(AuditEvent.Action.VIEWED, request=request, target=case, site_pk=case.site_id, what=what)
+    record_look(request, case, what=f"report as {wanted}")
     ending = "json" if wanted == "fhir" else wanted
     name = f'attachment; filename="report-{case.public_id}.{ending}"'
     headers = {"Content-Disposition": name}

@@ -147,14 +147,25 @@ def test_opening_a_case_is_audited_once(client, people):
 
 def test_the_part_that_refreshes_itself_is_not_audited_again(client, people):
     case = make_case(technician=people.technician)
-    page(client, reverse("labtech:case_state", args=[case.public_id]))
-    assert not AuditEvent.objects.filter(action="viewed").exists()
+    case_page(client, case)
+    for _ in range(3):
+        page(client, reverse("labtech:case_state", args=[case.public_id]))
+    assert AuditEvent.objects.filter(action="viewed").count() == 1
+
+
+def test_the_refreshing_part_of_a_case_that_was_never_opened_is_audited_once(client, people):
+    case = make_case(technician=people.technician)
+    for _ in range(3):
+        page(client, reverse("labtech:case_state", args=[case.public_id]))
+    assert AuditEvent.objects.get(action="viewed").target_id == str(case.pk)
 
 
 def test_a_case_page_costs_the_same_for_few_and_for_many_images(
     client, people, django_assert_max_num_queries
 ):
     case = make_case(technician=people.technician, series=3, slices=4)
+    with django_assert_max_num_queries(15):  # three save in the session that it was opened
+        case_page(client, case)
     with django_assert_max_num_queries(13):
         case_page(client, case)
 
