@@ -141,6 +141,7 @@ def test_whatever_is_sent_for_long_is_answered_without_a_5xx(
 
 
 ODD_BODIES = [b"", b"null", b"[]", b'"text"', b"{", b"\xff\xfe", b'{"revision": NaN}', b"1e999"]
+ODD_BODIES += [b"[" * 1000, b'{"text":' * 100_000]
 
 
 @pytest.mark.parametrize("body", ODD_BODIES)
@@ -150,6 +151,18 @@ def test_an_odd_body_is_a_4xx_in_json(people: People, keys, body):
     response = client.post(path, data=body, content_type="application/json")
     assert response.status_code == 400
     assert response["Content-Type"] == "application/json"
+
+
+@pytest.mark.parametrize(
+    "receiver", ["1e400", "-1e400", "true", "[]", '"x"', "99999999999999999999"]
+)
+@pytest.mark.parametrize("field", ["receiver", "receiver_group"])
+def test_a_receiver_that_is_none_is_a_400(people: People, keys, field, receiver):
+    body = f'{{"revision": 1, "{field}": {receiver}}}'
+    path = f"/api/v1/cases/{keys['cases']}/send/"
+    answer = logged_in(people.technician).post(path, data=body, content_type="application/json")
+    assert answer.status_code == 400
+    assert field in answer.json()
 
 
 @pytest.mark.parametrize("limit", ["0", "-1", "201", "100000000000000000000", "all", ""])

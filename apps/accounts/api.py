@@ -1,10 +1,13 @@
 """What every view of the API shares: the pages' table of permissions, and bounded lists."""
 
+from typing import Any
+
 from django.http import HttpRequest
 from django.views import View
 from rest_framework.authentication import TokenAuthentication
-from rest_framework.exceptions import AuthenticationFailed
+from rest_framework.exceptions import AuthenticationFailed, ParseError
 from rest_framework.pagination import LimitOffsetPagination
+from rest_framework.parsers import JSONParser
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 
@@ -44,3 +47,13 @@ class BoundedPages(LimitOffsetPagination):
 
     default_limit = 50
     max_limit = 200
+
+
+class ShallowJSONParser(JSONParser):
+    """JSON that a program would write: a thousand brackets in each other are refused, not tried."""
+
+    def parse(self, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return super().parse(*args, **kwargs)
+        except RecursionError:
+            raise ParseError("The JSON is nested too deeply.") from None

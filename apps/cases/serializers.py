@@ -12,9 +12,11 @@ from apps.cases.pictures import default_window, text_of_age
 
 
 class FiniteFloatField(serializers.FloatField):
-    """A float that is a number; "nan" and "inf" are floats for Python too."""
+    """A float that is a number; "nan", "inf" and true are floats for Python too."""
 
     def to_internal_value(self, data: Any) -> float:
+        if isinstance(data, bool):
+            self.fail("invalid")
         value = super().to_internal_value(data)
         if not math.isfinite(value):
             self.fail("invalid")

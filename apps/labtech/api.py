@@ -293,6 +293,12 @@ class _OwnSite(serializers.PrimaryKeyRelatedField):
             return super().get_queryset().none()
         return super().get_queryset().filter(site=request.user.site_id)
 
+    def to_internal_value(self, data: Any) -> Any:
+        try:
+            return super().to_internal_value(data)
+        except OverflowError:  # 1e400 is a number in JSON, and infinite in Python
+            self.fail("incorrect_type", data_type=type(data).__name__)
+
 
 class SendSerializer(serializers.Serializer):
     """Neither receiver nor group: the case goes to the site's open pool."""

@@ -195,6 +195,7 @@ def test_without_a_saved_view_the_file_s_own_window_is_shown(client, series):
         '"x"',
         "{",
         '{"window_center": NaN, "window_width": 10}',
+        '{"window_center": true, "window_width": 10}',
         '{"window_center": "nan", "window_width": 10}',
         '{"window_center": 1%s, "window_width": 10}' % ("0" * 400),
         '{"window_center": 40, "window_width": 0.5}',
