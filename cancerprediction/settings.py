@@ -167,6 +167,7 @@ MAX_UPLOAD_TOTAL_MB = env.int("MAX_UPLOAD_TOTAL_MB", default=4096)
 STUDY_SETTLE_SECONDS = env.int("STUDY_SETTLE_SECONDS", default=30)
 MIN_FREE_DISK_MB = env.int("MIN_FREE_DISK_MB", default=1024)
 WARN_FREE_DISK_MB = env.int("WARN_FREE_DISK_MB", default=10240)
+DATA_UPLOAD_MAX_NUMBER_FILES = 100  # the page sends fewer at a time
 FILE_UPLOAD_HANDLERS = ["apps.cases.storage.IncomingUploadHandler"]
 STATIC_URL = "static/"
 STATIC_ROOT = Path(env.str("STATIC_ROOT", default=str(BASE_DIR / "staticfiles")))

@@ -20,3 +20,7 @@ urlpatterns = [
     path("api/v1/", include("cancerprediction.api_urls")),
     path("", include("cancerprediction.health")),
 ]
+
+handler400 = "cancerprediction.errors.bad_request"
+handler404 = "cancerprediction.errors.page_not_found"
+handler500 = "cancerprediction.errors.server_error"

@@ -1,17 +1,38 @@
 """Django admin: the audit trail to read, and the classes that every other admin page builds on."""
 
+from collections.abc import Iterable
 from typing import Any
 
 from django.contrib import admin
+from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
+from django.core.exceptions import BadRequest
 from django.db.models import Model, QuerySet
 from django.forms import Form
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 
 from apps.audit.models import AuditEvent
 from apps.audit.services import record
 
 
-class ReadOnlyAdmin(admin.ModelAdmin):
+class KnownIds(admin.ModelAdmin):
+    """Answers 400 where something else than a row's number is posted: Django's pages fail on it."""
+
+    def changelist_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        _refuse_odd_ids(request, [ACTION_CHECKBOX_NAME])
+        return super().changelist_view(request, *args, **kwargs)
+
+    def changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        _refuse_odd_ids(request, self.autocomplete_fields)
+        return super().changeform_view(request, *args, **kwargs)
+
+
+def _refuse_odd_ids(request: HttpRequest, fields: Iterable[str]) -> None:
+    for posted in (one for field in fields for one in request.POST.getlist(field) if one):
+        if not (posted.isascii() and posted.isdecimal() and int(posted) < 2**63):
+            raise BadRequest("not the number of a row")
+
+
+class ReadOnlyAdmin(KnownIds):
     """Shows rows that nobody may add, change or delete by hand."""
 
     def has_add_permission(self, request: HttpRequest) -> bool:
@@ -24,7 +45,7 @@ class ReadOnlyAdmin(admin.ModelAdmin):
         return False
 
 
-class AuditedAdmin(admin.ModelAdmin):
+class AuditedAdmin(KnownIds):
     """Writes an audit row for whatever is added, changed or deleted on its pages.
 
     The row names the fields; values, old and new, only of those in `audited_values`, so that
