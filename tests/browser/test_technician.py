@@ -10,7 +10,7 @@ from django.conf import settings
 from playwright.sync_api import Dialog, Page, Route, expect
 
 from apps.accounts.models import User
-from apps.cases.models import Case, Instance
+from apps.cases.models import Case, Instance, Study
 from apps.cases.tests.factories import make_case, move_case, small_phantom, write_dicom
 from apps.classifier.tests.factories import make_prediction
 from tests.people import logged_in
@@ -303,11 +303,12 @@ def test_that_is_all_lets_a_fresh_study_go_without_a_question(
 ):
     settings.STUDY_SETTLE_SECONDS = 600
     case = make_case(technician=people.technician)
+    Study.objects.update(number_of_study_related_instances=99)
     leave_out_the_viewer(page)
     log_in(page, live_server.url, people.technician)
     open_case(page, live_server, case)
     page.get_by_role("button", name="Send to doctor").click()
-    expect(page.get_by_text("more may follow. Nothing was sent.")).to_be_visible()
+    expect(page.get_by_text("announce more than are here. Nothing was sent.")).to_be_visible()
     page.get_by_role("button", name="That is all").click()
     expect(page.get_by_role("button", name="That is all")).to_have_count(0)
     page.get_by_role("button", name="Send to doctor").click()
