@@ -91,10 +91,13 @@
       for (const kind of ["files", "folder"]) {
         const input = this.root.querySelector(`[data-input="${kind}"]`);
         this.root.querySelector(`[data-choose="${kind}"]`).addEventListener("click", () => input.click());
-        input.addEventListener("change", () => {
+        const take = () => {
+          if (!input.files.length) return;
           this.add([...input.files]);
           input.value = "";
-        });
+        };
+        input.addEventListener("change", take);
+        queueMicrotask(take); // what was chosen while this script was still on its way
       }
       drop.addEventListener("dragover", (event) => {
         event.preventDefault();
