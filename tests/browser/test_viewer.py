@@ -219,8 +219,7 @@ def said(one: Measurement) -> list[str]:
 def test_three_planes_share_a_crosshair_and_show_stored_values(desk, live_server, case):
     open_case(desk, live_server, case, webgl=False)
     desk.locator('[data-action="mpr"]').click()
-    names = [one.text_content() for one in desk.locator(".ctv-pane-name").all()]
-    assert names == ["Axial", "Coronal", "Sagittal"]
+    expect(desk.locator(".ctv-pane-name")).to_have_text(["Axial", "Coronal", "Sagittal"])
     box = desk.locator('[data-plane="coronal"]').bounding_box()
     desk.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2 - 25)
     expect(desk.locator('[data-input="slice"]')).not_to_have_value("3")
