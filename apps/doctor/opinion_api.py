@@ -17,6 +17,7 @@ from apps.accounts.permissions import Permission
 from apps.audit.models import AuditEvent
 from apps.audit.services import record, record_each
 from apps.cases.api import PicturesIgnoreAccept, read_stored
+from apps.cases.looks import record_look
 from apps.classifier.adjudication import (
     confirm,
     give_opinion,
@@ -98,13 +99,7 @@ class ConfirmationsView(ListAPIView):
 
     def get_queryset(self) -> QuerySet[Confirmation]:
         case = visible_case(self.request, self.kwargs["public_id"])
-        record(
-            AuditEvent.Action.VIEWED,
-            request=self.request,
-            target=case,
-            site_pk=case.site_id,
-            what="confirmations",
-        )
+        record_look(self.request, case, what="confirmations")
         known = confirmations_for(case, self.request.user)
         return known.select_related("finding", "recorded_by")
 

@@ -10,8 +10,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods
 
 from apps.accounts.permissions import Permission, require
-from apps.audit.models import AuditEvent
-from apps.audit.services import record
+from apps.cases.looks import record_look
 from apps.cases.models import Case
 from apps.classifier.adjudication import confirm
 from apps.doctor.access import confirmations_for, is_blind, is_readable
@@ -30,13 +29,7 @@ def confirm_case(request: HttpRequest, public_id: UUID) -> HttpResponse:
     if not is_readable(case, request.user) or is_blind(case, request.user):
         raise PermissionDenied
     if request.method != "POST":
-        record(
-            AuditEvent.Action.VIEWED,
-            request=request,
-            target=case,
-            site_pk=case.site_id,
-            what="confirmations",
-        )
+        record_look(request, case, what="confirmations")
         return _page(request, case, ConfirmationForm(_places(case, request)))
     form = ConfirmationForm(_places(case, request), request.POST)
     if not form.is_valid():
