@@ -15,11 +15,12 @@ RUN test "$TENSORFLOW" = cpu || { \
       pip --python /opt/venv/bin/python uninstall -y tensorflow-cpu \
       && pip --python /opt/venv/bin/python install --only-binary :all: --require-hashes \
         -r "/requirements/tensorflow-$TENSORFLOW.txt"; }
-# Half a gigabyte that nothing reads: TensorFlow's C++ headers, and symbols for a debugger.
+# Half a gigabyte that nothing reads: TensorFlow's C++ headers, symbols for a debugger, and the
+# C++ parser that its wheel asks for and no module of it imports.
 RUN apt-get update && apt-get install -y --no-install-recommends binutils \
- && cd /opt/venv/lib/python3.11/site-packages/tensorflow \
- && rm -rf include \
- && strip --strip-unneeded libtensorflow_cc.so.2
+ && cd /opt/venv/lib/python3.11/site-packages \
+ && rm -rf tensorflow/include clang \
+ && strip --strip-unneeded tensorflow/libtensorflow_cc.so.2
 
 FROM ${PYTHON_IMAGE}
 # OpenCV asks for the two libraries, but nothing here draws on a screen: the drivers behind them
@@ -27,7 +28,7 @@ FROM ${PYTHON_IMAGE}
 RUN apt-get update \
  && apt-get install -y --no-install-recommends libgl1 libglib2.0-0 \
  && dpkg --purge --force-depends libgl1-mesa-dri libllvm15 libz3-4 \
- && rm -rf /var/lib/apt/lists/* \
+ && rm -rf /var/lib/apt/lists/* /var/cache/apt/*.bin \
  && pip uninstall -y -q setuptools wheel pip \
  && useradd --uid 10001 --user-group --no-create-home --shell /usr/sbin/nologin app \
  && install -d -o app -g app /data/dicom /data/models /data/training
