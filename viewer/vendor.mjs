@@ -1,5 +1,6 @@
 // Copies the front-end files that pages use from node_modules to static/vendor,
 // so that the lock file says where each of them comes from.
+import * as esbuild from "esbuild";
 import { cpSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 
 const modules = new URL("./node_modules/", import.meta.url);
@@ -40,7 +41,7 @@ function iconSprite() {
 }
 
 rmSync(vendor, { recursive: true, force: true });
-for (const folder of ["bootstrap", "bootstrap-icons", "htmx", "source-sans-3/files"]) {
+for (const folder of ["bootstrap", "bootstrap-icons", "htmx", "source-sans-3/files", "zip"]) {
   mkdirSync(new URL(folder, vendor), { recursive: true });
 }
 copyText("bootstrap/dist/css/bootstrap.min.css", "bootstrap/bootstrap.min.css");
@@ -48,6 +49,16 @@ copyText("bootstrap/dist/js/bootstrap.bundle.min.js", "bootstrap/bootstrap.bundl
 copyText("bootstrap/LICENSE", "bootstrap/LICENSE");
 copyText("htmx.org/dist/htmx.min.js", "htmx/htmx.min.js");
 copyText("htmx.org/LICENSE", "htmx/LICENSE");
+copyText("@zip.js/zip.js/LICENSE", "zip/LICENSE");
+// Only what reads ZIPs, with the browser's own decompression: no WebAssembly, no workers.
+esbuild.buildSync({
+  stdin: {
+    contents: 'export { BlobReader, ZipReader, configure } from "@zip.js/zip.js/lib/zip-core-custom.js";',
+    resolveDir: new URL(".", import.meta.url).pathname,
+  },
+  outfile: new URL("zip/zip.js", vendor).pathname,
+  bundle: true, format: "esm", minify: true, target: ["es2022"], legalComments: "none",
+});
 copyText("bootstrap-icons/LICENSE", "bootstrap-icons/LICENSE");
 writeFileSync(new URL("bootstrap-icons/icons.svg", vendor), iconSprite());
 copyText("@fontsource-variable/source-sans-3/LICENSE", "source-sans-3/LICENSE");

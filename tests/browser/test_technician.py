@@ -1,6 +1,7 @@
 """A technician at the desk: files in, answers out, the case sent, taken back, sent again."""
 
 import csv
+import os
 import re
 import zipfile
 from pathlib import Path
@@ -10,6 +11,7 @@ from django.conf import settings
 from playwright.sync_api import Dialog, Page, Route, expect
 
 from apps.accounts.models import User
+from apps.cases import storage
 from apps.cases.models import Case, Instance, Study
 from apps.cases.tests.factories import make_case, move_case, small_phantom, write_dicom
 from apps.classifier.tests.factories import make_prediction
@@ -120,6 +122,79 @@ def test_a_damaged_zip_is_refused_in_words(desk, tmp_path):
     choose(desk, archive)
     expect(desk.locator("[data-refused]")).to_contain_text("This ZIP is damaged or incomplete.")
     assert not Instance.objects.exists()
+
+
+def packed(archive: Path, members: dict[str, Path]) -> Path:
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as made:
+        for name, path in members.items():
+            made.write(path, name)
+    return archive
+
+
+def test_a_zip_larger_than_one_request_is_sent_file_by_file(desk, tmp_path, settings):
+    settings.MAX_UPLOAD_MB = 1
+    desk.reload()
+    paths = study(tmp_path, slices=6)
+    padding = tmp_path / "words.txt"
+    padding.write_bytes(os.urandom(900_000))
+    inner = packed(tmp_path / "inner.zip", {"5.dcm": paths[4], "6.dcm": paths[5]})
+    members = {f"{n}.dcm": path for n, path in enumerate(paths[:4])}
+    archive = packed(
+        tmp_path / "cd.zip", members | {"in.zip": inner, "a.txt": padding, "b.txt": padding}
+    )
+    assert archive.stat().st_size > 1024 * 1024
+    choose(desk, archive)
+    expect(desk.get_by_text("6 images received")).to_be_visible()
+    expect(desk.locator("[data-studies]")).to_contain_text("6 of 6 images")
+    expect(desk.locator("[data-refused]")).to_contain_text("cd.zip/a.txt")
+    stored = {storage.path_of(one).read_bytes() for one in Instance.objects.all()}
+    assert stored == {path.read_bytes() for path in paths}
+
+
+def test_a_zip_goes_on_where_the_connection_was_lost(desk, tmp_path):
+    archive = packed(tmp_path / "cd.zip", {path.name: path for path in study(tmp_path, slices=40)})
+    sent = []
+
+    def answer_only_the_first(route: Route) -> None:
+        sent.append(route.request.url)
+        route.continue_() if len(sent) == 1 else route.abort("connectionreset")
+
+    desk.route(UPLOADS, answer_only_the_first)
+    choose(desk, archive)
+    expect(desk.get_by_text(re.compile("^(32|8) received"))).to_be_visible()  # which came first
+    desk.get_by_role("button", name="Stop").click()
+    desk.unroute(UPLOADS)
+    desk.get_by_role("button", name="Try again").click()
+    expect(desk.get_by_text("40 images received")).to_be_visible()
+    assert Instance.objects.count() == 40
+
+
+@pytest.mark.parametrize("limit_mb", [512, 0])
+def test_a_zip_with_a_password_is_refused_whether_or_not_it_fits_in_a_request(
+    desk, tmp_path, settings, limit_mb
+):
+    settings.MAX_UPLOAD_MB = limit_mb
+    desk.reload()
+    archive = packed(tmp_path / "cd.zip", {"1.dcm": study(tmp_path, slices=1)[0]})
+    locked = bytearray(archive.read_bytes())
+    for at in (locked.find(b"PK\x03\x04") + 6, locked.find(b"PK\x01\x02") + 8):
+        locked[at] |= 1  # the flag of a protected file (APPNOTE 4.4.4)
+    archive.write_bytes(locked)
+    choose(desk, archive)
+    expect(desk.locator("[data-refused]")).to_contain_text("password")
+    assert not Instance.objects.exists()
+
+
+def test_a_file_of_a_zip_that_unfolds_to_more_than_it_says_is_refused(desk, tmp_path):
+    paths = study(tmp_path, slices=2)
+    archive = packed(tmp_path / "cd.zip", {"1.dcm": paths[0], "2.dcm": paths[1]})
+    lying = bytearray(archive.read_bytes())
+    at = lying.rfind(b"PK\x01\x02") + 24  # its uncompressed size (APPNOTE 4.3.12)
+    lying[at : at + 4] = (1000).to_bytes(4, "little")
+    archive.write_bytes(lying)
+    choose(desk, archive)
+    expect(desk.locator("[data-refused]")).to_contain_text("damaged")
+    expect(desk.get_by_text("1 image received")).to_be_visible()
 
 
 def test_a_lost_connection_is_made_good_by_itself(desk, tmp_path):

@@ -23,6 +23,11 @@
     return ["PK\x03\x04", "PK\x05\x06"].includes(String.fromCharCode(...bytes.subarray(0, 4)));
   }
 
+  async function sha256Of(file) {
+    const digest = await crypto.subtle.digest("SHA-256", await file.arrayBuffer());
+    return [...new Uint8Array(digest)].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+  }
+
   function uidIn(bytes, group, element) {
     for (let at = 132; at + 8 < bytes.length; at += 2) {
       if (bytes[at] !== group || bytes[at + 1] !== 0 || bytes[at + 2] !== element || bytes[at + 3] !== 0) continue;
@@ -36,4 +41,5 @@
   }
 
   window.uidsOf = uidsOf;
+  window.sha256Of = sha256Of;
 })();
