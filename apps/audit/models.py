@@ -67,6 +67,7 @@ class AuditEvent(AppendOnlyModel):
         CONFIRMED = "confirmed", "recorded pathology or follow-up"
         RETRAIN_STARTED = "retrain_started", "started a training run"
         RETRAIN_CANCELLED = "retrain_cancelled", "cancelled a training run"
+        DATASET_EXPORTED = "dataset_exported", "exported a dataset version"
         ACTIVATED = "activated", "activated a model"
         SHADOWED = "shadowed", "changed the shadow model"
         AI_DISPLAY = "ai_display", "hid or showed the AI"

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from django.conf import settings
 from django.db.models import QuerySet
+from django.utils.crypto import salted_hmac
 
 from apps.cases.models import Series
 from apps.classifier.adjudication import may_be_used
@@ -103,9 +104,25 @@ def freeze(run: TrainingRun, examples: list[TrainingExample]) -> TrainingData:
         "test_patients": len({example.patient_id for example in test}),
         "train_nodules": len(train),
         "test_nodules": len(test),
+        "base_items": [*_list_base(train, "train"), *_list_base(test, "test")],
         "corrections": _list_corrections(corrections, examples),
     }
     return TrainingData(train, test, corrections, listing)
+
+
+def base_key(patient_id: str) -> str:
+    """The pseudonym of a patient of the base: 64 hex digits that only this installation makes."""
+    return salted_hmac(
+        "apps.classifier.base_key", patient_id, secret=settings.TRAINING_KEY, algorithm="sha256"
+    ).hexdigest()
+
+
+def _list_base(examples: list[NoduleExample], side: str) -> list[dict[str, Any]]:
+    """Every item of the base under its patient's pseudonym, with the SHA-256 of its pixels."""
+    return [
+        {"key": f"{base_key(one.patient_id)}/{one.nodule}", "sha256": hash_of(one), "side": side}
+        for one in examples
+    ]
 
 
 def thaw(run: TrainingRun) -> TrainingData:
@@ -115,7 +132,7 @@ def thaw(run: TrainingRun) -> TrainingData:
         raise DatasetChanged("The training base changed while this training was interrupted.")
     corrections = _read_corrections(run)
     listed = {one["key"]: one["sha256"] for one in run.dataset["corrections"]}
-    if {one.key: _hash(one) for one in corrections} != listed:
+    if {one.key: hash_of(one) for one in corrections} != listed:
         raise DatasetChanged("The stored corrections of this training changed.")
     return TrainingData(train, test, corrections, run.dataset)
 
@@ -167,7 +184,7 @@ def _list_corrections(
     return [
         {
             "key": one.key,
-            "sha256": _hash(one),
+            "sha256": hash_of(one),
             "example": str(by_number[one.nodule].public_id),
             "number": by_number[one.nodule].pk,
             "label": by_number[one.nodule].label,
@@ -177,5 +194,6 @@ def _list_corrections(
     ]
 
 
-def _hash(example: NoduleExample) -> str:
+def hash_of(example: NoduleExample) -> str:
+    """SHA-256 over an example's pixels, 8 bits each, slice after slice."""
     return hashlib.sha256(example.crops.tobytes()).hexdigest()

@@ -1,5 +1,7 @@
 """What the operations API takes and gives."""
 
+from typing import Any
+
 from rest_framework import serializers
 
 from apps.classifier.learning import TRAINABLE
@@ -88,6 +90,9 @@ class TrainingRunSerializer(serializers.ModelSerializer):
     requested_by = serializers.CharField(allow_null=True)
     active_version = serializers.CharField(allow_null=True)
     candidate = serializers.CharField(allow_null=True)
+    dataset = serializers.SerializerMethodField(
+        help_text="Without the base's single items: see manage.py dataset_version show."
+    )
 
     class Meta:
         model = TrainingRun
@@ -111,6 +116,9 @@ class TrainingRunSerializer(serializers.ModelSerializer):
             "result",
         ]
         read_only_fields = fields
+
+    def get_dataset(self, run: TrainingRun) -> dict[str, Any]:
+        return {name: value for name, value in run.dataset.items() if name != "base_items"}
 
 
 class StartRunSerializer(serializers.Serializer):

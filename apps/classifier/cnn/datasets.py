@@ -27,6 +27,7 @@ COLUMNS = [
     "nodule",
     "class",
     "malignancy_ratings",
+    "n_annotators",
     "diameter_mm_mean",
     "slice_spacing_mm",
     "pixel_spacing_mm",
@@ -174,7 +175,7 @@ def soft_label(ratings: str, kind: str) -> float:
 
 
 def write_nodules(directory: Path, examples: Iterable[NoduleExample]) -> None:
-    """Write examples in the layout that read_nodules reads; crops become 8-bit by min-max."""
+    """Write examples in the layout that read_nodules reads; crops in HU become 8-bit by min-max."""
     directory = Path(directory)
     directory.mkdir(parents=True, exist_ok=True)
     with (directory / "labels.csv").open("w", newline="") as lines:
@@ -186,14 +187,18 @@ def write_nodules(directory: Path, examples: Iterable[NoduleExample]) -> None:
 
 
 def as_row(example: NoduleExample) -> dict[str, object]:
-    """The soft label is kept as ratings that average to it within 1/8."""
-    above = round(example.label * 8)
-    ratings = "|".join(["5"] * (above // 2) + ["3"] * (above % 2) + ["1"] * (4 - (above + 1) // 2))
+    """The soft label is kept as ratings that average to it: exactly for the readers there were,
+    else those of four, within 1/8."""
+    readers = example.readers or 4
+    above = round(example.label * readers * 2)
+    rest = readers - (above + 1) // 2
+    ratings = "|".join(["5"] * (above // 2) + ["3"] * (above % 2) + ["1"] * rest)
     return {
         "patient_id": example.patient_id,
         "nodule": example.nodule,
         "class": example.kind,
         "malignancy_ratings": ratings,
+        "n_annotators": example.readers or "",
         "diameter_mm_mean": example.diameter_mm or "",
         "slice_spacing_mm": example.slice_spacing_mm,
         "pixel_spacing_mm": example.pixel_spacing_mm,
@@ -210,7 +215,12 @@ def write_crops(directory: Path, example: NoduleExample) -> None:
 
 
 def as_grey(crop: np.ndarray) -> np.ndarray:
-    """(128, 128) uint8 by the crop's own minimum and maximum, as the base was made."""
+    """(128, 128) uint8 by the crop's own minimum and maximum, as the base was made.
+
+    What is 8-bit already, a crop of the base, stays as it is.
+    """
+    if crop.dtype == np.uint8:
+        return crop
     low, high = float(crop.min()), float(crop.max())
     return np.round((crop - low) / max(high - low, 1e-6) * 255).astype(np.uint8)
 
