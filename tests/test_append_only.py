@@ -12,7 +12,7 @@ from apps.accounts.tests.factories import request_of
 from apps.audit.models import AppendOnlyError, AppendOnlyModel, AuditEvent
 from apps.audit.services import record
 from apps.audit.triggers import _statements
-from apps.cases.models import AccessGrant, CaseEvent, Report, Verdict
+from apps.cases.models import AccessGrant, CaseEvent, Report, UnaidedOpinion, Verdict
 from apps.cases.services import break_glass
 from apps.cases.tests.factories import make_case
 from apps.classifier.models import Confirmation, FindingVerdict, FrozenTestSet, Opinion
@@ -25,6 +25,7 @@ APPEND_ONLY = [
     AccessGrant,
     Verdict,
     Report,
+    UnaidedOpinion,
     FindingVerdict,
     Opinion,
     Confirmation,
@@ -36,6 +37,7 @@ APPEND_ONLY = [
 def rows(people: People) -> None:
     """One row, at least, of every append-only table."""
     case = make_case(people.home, status="reported", doctor=people.owner)
+    UnaidedOpinion.objects.create(reading=case.readings.get(), cancer="no")
     break_glass(case, request=request_of(people.admin), reason="asked by the ward")
     finding = make_prediction(case, findings=[{}]).findings.get()
     FindingVerdict.objects.create(finding=finding, verdict=case.verdicts.get(), label="benign")

@@ -80,8 +80,8 @@ class PersonAdmin(AuditedAdmin, UserAdmin):
 
 @admin.register(Site)
 class SiteAdmin(AuditedAdmin):
-    audited_values = ("name", "reads_twice")
-    list_display = ["name", "reads_twice"]
+    audited_values = ("name", "reads_twice", "reading_mode")
+    list_display = ["name", "reads_twice", "reading_mode"]
     search_fields = ["name"]
 
     def has_delete_permission(self, request: HttpRequest, obj: Site | None = None) -> bool:

@@ -13,12 +13,25 @@ from apps.accounts.permissions import ROLE_PERMISSIONS, Permission, Role
 class Site(models.Model):
     """A hospital or department. Users and cases belong to exactly one."""
 
+    class ReadingMode(models.TextChoices):
+        CONCURRENT = "concurrent", "with the AI's answer beside the images"
+        DOCTOR_FIRST = "doctor_first", "doctor first, the AI after their opinion"
+
     name = models.CharField(max_length=120, unique=True)
     reads_twice = models.BooleanField(
         "every case is read twice",
         default=False,
         help_text="A second doctor reads each case without seeing the first reading; where the two "
         "differ, a third decides. Switch it on only with three doctors or more.",
+    )
+
+    reading_mode = models.CharField(
+        "when doctors see the AI",
+        max_length=12,
+        choices=ReadingMode,
+        default=ReadingMode.CONCURRENT,
+        help_text="Doctor first: whatever the AI said of a case is hidden from a doctor until "
+        "their own opinion of it is recorded.",
     )
 
     class Meta:

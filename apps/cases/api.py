@@ -41,6 +41,7 @@ from apps.cases.serializers import (
     presentation_data,
 )
 from apps.cases.services import presentation_for, save_presentation
+from apps.cases.unaided import hides_ai
 from apps.imaging.geometry import slice_spacing
 from apps.imaging.refusal import Refusal
 from apps.imaging.rendering import png
@@ -358,4 +359,6 @@ class CaseDetailView(APIView):
         )
         case.series_with_counts = case.study.series.annotate(images=Count("instances"))
         record_look(request, case)
-        return Response(CaseDetailSerializer(case, context={"request": request}).data)
+        apart = case.is_read_apart or hides_ai(case, request.user)
+        context = {"request": request, "apart": apart}
+        return Response(CaseDetailSerializer(case, context=context).data)

@@ -225,7 +225,7 @@ class CaseEventSerializer(serializers.Serializer):
 
     def get_text(self, event: CaseEvent) -> str:
         user = self.context["request"].user
-        reads = user.can(Permission.READ_CASE) and not event.case.is_read_apart
+        reads = user.can(Permission.READ_CASE) and not self.context["apart"]
         return event.text if reads else event.text_without_answer
 
 

@@ -77,7 +77,7 @@ def lacks_announced(case: Case) -> bool:
 def settle_study(case: Case, *, request: HttpRequest) -> None:
     """Note that no more images are awaited; saying it twice, or of a settled one, adds nothing."""
     if not is_settled(case):
-        _note(case, request, CaseEvent.Kind.SETTLED, AuditEvent.Action.SETTLED)
+        note(case, request, CaseEvent.Kind.SETTLED, AuditEvent.Action.SETTLED)
 
 
 @transaction.atomic
@@ -113,7 +113,7 @@ def send_case(
             "stage": Stage.FIRST,
         },
     )
-    _note(case, request, CaseEvent.Kind.SENT, AuditEvent.Action.SENT)
+    note(case, request, CaseEvent.Kind.SENT, AuditEvent.Action.SENT)
 
 
 @transaction.atomic
@@ -123,7 +123,7 @@ def withdraw_case(case: Case, *, request: HttpRequest, revision: int, reason: st
     if case.is_orphaned:
         only = {"status__in": [Status.IN_REVIEW], "claimed_by__is_active": False}
     _move(case, Status.WITHDRAWN, revision=revision, changes={"claimed_by": None}, **only)
-    _note(case, request, CaseEvent.Kind.WITHDRAWN, AuditEvent.Action.WITHDRAWN, reason)
+    note(case, request, CaseEvent.Kind.WITHDRAWN, AuditEvent.Action.WITHDRAWN, reason)
 
 
 @transaction.atomic
@@ -137,7 +137,7 @@ def claim_case(case: Case, *, request: HttpRequest) -> None:
         pk__in=Case.objects.claimable_by(request.user).values("pk"),
         changes={"claimed_by": request.user},
     )
-    _note(case, request, CaseEvent.Kind.CLAIMED, AuditEvent.Action.CLAIMED)
+    note(case, request, CaseEvent.Kind.CLAIMED, AuditEvent.Action.CLAIMED)
 
 
 @transaction.atomic
@@ -150,7 +150,7 @@ def release_case(case: Case, *, request: HttpRequest) -> None:
         claimed_by=request.user,
         changes={"claimed_by": None},
     )
-    _note(case, request, CaseEvent.Kind.RELEASED, AuditEvent.Action.RELEASED)
+    note(case, request, CaseEvent.Kind.RELEASED, AuditEvent.Action.RELEASED)
 
 
 @transaction.atomic
@@ -164,7 +164,7 @@ def take_over_case(case: Case, *, request: HttpRequest, revision: int) -> None:
         status__in=[Status.IN_REVIEW],
         changes={"claimed_by": request.user},
     )
-    _note(case, request, CaseEvent.Kind.CLAIMED, AuditEvent.Action.CLAIMED, "taken over")
+    note(case, request, CaseEvent.Kind.CLAIMED, AuditEvent.Action.CLAIMED, "taken over")
 
 
 @transaction.atomic
@@ -179,7 +179,7 @@ def return_case(case: Case, *, request: HttpRequest, revision: int, reason: str)
         status__in=[Status.SENT, Status.IN_REVIEW],
         changes={"claimed_by": None},
     )
-    _note(case, request, CaseEvent.Kind.RETURNED, AuditEvent.Action.RETURNED, reason)
+    note(case, request, CaseEvent.Kind.RETURNED, AuditEvent.Action.RETURNED, reason)
 
 
 @transaction.atomic
@@ -222,7 +222,7 @@ def record_verdict(
     )
     Report.objects.create(case=case, verdict=verdict, signed_by=request.user, body=report_body)
     kind = CaseEvent.Kind.CORRECTED if corrects else CaseEvent.Kind.VERDICT
-    _note(
+    note(
         case,
         request,
         CaseEvent.Kind.READ if following else kind,
@@ -292,7 +292,7 @@ def break_glass(case: Case, *, request: HttpRequest, reason: str) -> AccessGrant
         reason=reason,
         expires_at=timezone.now() + BREAK_GLASS_TIME,
     )
-    _note(case, request, CaseEvent.Kind.BREAK_GLASS, AuditEvent.Action.BREAK_GLASS, reason)
+    note(case, request, CaseEvent.Kind.BREAK_GLASS, AuditEvent.Action.BREAK_GLASS, reason)
     return grant
 
 
@@ -308,6 +308,17 @@ def presentation_for(series: Series, user: User) -> Presentation | None:
     """The user's own saved view, else the newest that anybody saved."""
     saved = sorted(series.presentations.all(), key=lambda p: (p.author_id == user.pk, p.saved_at))
     return saved[-1] if saved else None
+
+
+def hold_or_refuse(case: Case, doctor: User) -> None:
+    """Refuse a reading of a case that is not open for it, or not to this doctor."""
+    if not case.is_open_for_reading:
+        raise CaseConflict(
+            f"This case is {case.get_status_display()}, so it cannot be read now. "
+            "Nothing was changed."
+        )
+    _hold(case, doctor)
+    _refuse_same_eyes(case, doctor)
 
 
 def _hold(case: Case, doctor: User) -> None:
@@ -342,7 +353,7 @@ def _move(
     case.refresh_from_db()
 
 
-def _note(
+def note(
     case: Case,
     request: HttpRequest,
     kind: CaseEvent.Kind,

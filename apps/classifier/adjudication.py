@@ -9,7 +9,7 @@ from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 
-from apps.accounts.models import User
+from apps.accounts.models import Site, User
 from apps.audit.models import AuditEvent
 from apps.audit.services import record
 from apps.cases.models import Case, CaseEvent
@@ -228,9 +228,13 @@ def ask_opinion(example: TrainingExample, *, request: HttpRequest) -> None:
 def opinions_asked_of(user: User) -> QuerySet[TrainingExample]:
     """Colleagues' corrections at the same site on which this doctor was asked, decided or not.
 
-    None of a case whose second reading is open: it would tell the reader what the first said.
+    None of a case whose second reading is open, or that a site which reads doctor first has not
+    reported: it would tell a reader what others, or the AI, said.
     """
-    read_apart = Q(case__stage=Case.Stage.SECOND) & ~Q(case__status=Case.Status.REPORTED)
+    alone = Q(case__stage=Case.Stage.SECOND) | Q(
+        case__site__reading_mode=Site.ReadingMode.DOCTOR_FIRST
+    )
+    read_apart = alone & ~Q(case__status=Case.Status.REPORTED)
     return (
         TrainingExample.objects.filter(opinion_asked_at__isnull=False, case__site_id=user.site_id)
         .exclude(read_apart | Q(case__status=Case.Status.WITHDRAWN))

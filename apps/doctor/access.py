@@ -7,8 +7,10 @@ from apps.accounts.models import User
 from apps.accounts.permissions import Permission
 from apps.audit.models import AuditEvent
 from apps.audit.services import record
-from apps.cases.models import Case, Verdict
-from apps.classifier.models import Confirmation
+from apps.cases.models import Case, UnaidedOpinion, Verdict
+from apps.cases.unaided import hides_ai
+from apps.classifier.models import Confirmation, Prediction
+from apps.classifier.services import predictions_of
 
 MOST_MATCHES = 20
 
@@ -31,14 +33,31 @@ def is_blind(case: Case, user: User) -> bool:
     return case.is_read_apart and is_readable(case, user)
 
 
+def reads_alone(case: Case, user: User) -> bool:
+    """Whether this doctor must form an opinion first: in a second read, or before the AI's."""
+    return is_blind(case, user) or hides_ai(case, user)
+
+
 def verdicts_for(case: Case, user: User) -> QuerySet[Verdict]:
     """The case's verdicts that this user may see, newest first."""
-    return case.verdicts.filter(doctor=user) if is_blind(case, user) else case.verdicts.all()
+    return case.verdicts.filter(doctor=user) if reads_alone(case, user) else case.verdicts.all()
+
+
+def opinions_for(case: Case, user: User) -> QuerySet[UnaidedOpinion]:
+    """The opinions before the AI that this user may see, the oldest first."""
+    given = UnaidedOpinion.objects.filter(reading__case=case).select_related("reading__doctor")
+    return given.filter(reading__doctor=user) if reads_alone(case, user) else given
+
+
+def visible_predictions(case: Case, user: User) -> QuerySet[Prediction]:
+    """The case's predictions, newest first; none while they are kept from this doctor."""
+    asked = predictions_of(case)
+    return asked.none() if hides_ai(case, user) else asked
 
 
 def confirmations_for(case: Case, user: User) -> QuerySet[Confirmation]:
-    """What pathology or follow-up showed, newest first; none while a second reading is open."""
-    return case.confirmations.none() if is_blind(case, user) else case.confirmations.all()
+    """What pathology or follow-up showed, newest first; none to who must read alone first."""
+    return case.confirmations.none() if reads_alone(case, user) else case.confirmations.all()
 
 
 def look_up(number: str, request: HttpRequest) -> list[Case]:

@@ -34,6 +34,9 @@ class Answer:
     diameter_mm: float | None = None
 
 
+HIDDEN = Answer("hidden", "after your opinion", nothing="after your opinion")
+
+
 def summarise(predictions: Iterable[Prediction]) -> Answer:
     """One answer for the case: working while any series is, else the best that was said."""
     known = [p for p in predictions if not p.shadow]

@@ -24,6 +24,7 @@ from apps.cases.services import (
     return_case,
     take_over_case,
 )
+from apps.cases.unaided import WHY_HIDDEN, hides_ai
 from apps.classifier.labels import NotUsable
 from apps.classifier.models import FindingHeatmap, Prediction
 from apps.classifier.services import override_gate, predictions_of, retry_prediction
@@ -67,6 +68,12 @@ def readable_case(request: Request, public_id: UUID) -> Case:
     return case
 
 
+def refuse_hidden(case: Case, request: Request) -> None:
+    """403 while what the AI said is kept from this doctor."""
+    if hides_ai(case, request.user):
+        raise PermissionDenied(WHY_HIDDEN)
+
+
 def _with_facts(cases: QuerySet[Case]) -> QuerySet[Case]:
     return cases.select_related("study__patient", "claimed_by", "site")
 
@@ -99,6 +106,7 @@ class PredictionsView(ListAPIView):
 
     def get_queryset(self) -> QuerySet[Prediction]:
         case = visible_case(self.request, self.kwargs["public_id"])
+        refuse_hidden(case, self.request)
         record_look(self.request, case, what="predictions")
         return predictions_of(case).select_related("series")
 
@@ -134,8 +142,11 @@ class HeatmapView(APIView):
             heatmaps.select_related("finding__instance", "finding__case"),
             finding__public_id=public_id,
         )
+        refuse_hidden(heatmap.finding.case, request)
         record_first_look(request, heatmap.finding.case, what="heatmap")
         answer = Response(serializers.HeatmapSerializer(heatmap).data)
+        # A browser may keep it: whether it may be seen was asked before, and stays true until
+        # the case is sent again.
         answer["Cache-Control"] = FOREVER
         return answer
 
@@ -260,6 +271,7 @@ class ChestCorrectionView(APIView):
     )
     def post(self, request: Request, public_id: UUID) -> Response:
         case = readable_case(request, public_id)
+        refuse_hidden(case, request)
         given = checked(serializers.ChestCorrectionSerializer, request).validated_data
         images = Instance.objects.filter(series__study__case=case).select_related("series")
         instance = images.filter(public_id=given.pop("instance")).first()
@@ -291,6 +303,7 @@ class PredictionStepView(APIView):
         )
         if looks_only(prediction.case, request.user):
             raise PermissionDenied("You opened this case by break-glass: you may look only.")
+        refuse_hidden(prediction.case, request)
         if prediction.status != status:
             raise Conflict(f"The AI's state is now: {prediction.get_status_display()}.")
         return prediction

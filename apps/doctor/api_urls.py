@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from apps.doctor import api, opinion_api
+from apps.doctor import api, opinion_api, reading_api
 
 urlpatterns = [
     path("worklist/", api.WorklistView.as_view(), name="worklist"),
@@ -18,6 +18,12 @@ urlpatterns = [
         name="finding_heatmap",
     ),
     path("cases/<uuid:public_id>/verdicts/", api.VerdictsView.as_view(), name="case_verdicts"),
+    path("cases/<uuid:public_id>/draft/", reading_api.DraftView.as_view(), name="case_draft"),
+    path(
+        "cases/<uuid:public_id>/unaided-opinion/",
+        reading_api.UnaidedOpinionView.as_view(),
+        name="case_unaided_opinion",
+    ),
     path("cases/<uuid:public_id>/claim/", api.ClaimView.as_view(), name="case_claim"),
     path("cases/<uuid:public_id>/release/", api.ReleaseView.as_view(), name="case_release"),
     path("cases/<uuid:public_id>/take-over/", api.TakeOverView.as_view(), name="case_take_over"),

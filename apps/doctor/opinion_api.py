@@ -28,7 +28,7 @@ from apps.classifier.crops import crop_png
 from apps.classifier.labels import LABELS, LearningConflict
 from apps.classifier.models import Confirmation
 from apps.doctor import opinion_serializers as serializers
-from apps.doctor.access import confirmations_for, is_blind
+from apps.doctor.access import confirmations_for, reads_alone
 from apps.doctor.api import LOOK, Conflict, checked, readable_case, visible_case
 from apps.doctor.forms import CANNOT_TELL
 from apps.doctor.services import findings_of
@@ -110,7 +110,7 @@ class ConfirmationsView(ListAPIView):
     )
     def post(self, request: Request, public_id: UUID) -> Response:
         case = readable_case(request, public_id)
-        if is_blind(case, request.user):
+        if reads_alone(case, request.user):
             raise PermissionDenied("Sign your own reading of this case first.")
         given = checked(serializers.ConfirmationInSerializer, request).validated_data
         place = given.pop("finding")

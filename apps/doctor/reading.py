@@ -12,6 +12,7 @@ from apps.accounts.models import User
 from apps.accounts.permissions import Permission
 from apps.cases.models import AccessGrant, Case, CaseEvent, Reading, Series
 from apps.cases.services import has_read
+from apps.cases.unaided import WHY_HIDDEN, hides_ai
 from apps.classifier.models import (
     Finding,
     FindingVerdict,
@@ -22,6 +23,7 @@ from apps.classifier.models import (
 from apps.classifier.services import current_predictions, predictions_of
 from apps.doctor.access import is_blind, is_readable, looks_only
 from apps.doctor.answers import (
+    HIDDEN,
     answering,
     disagrees,
     operating_point,
@@ -38,10 +40,11 @@ Status = Prediction.Status
 
 def state_of(case: Case, user: User) -> dict[str, Any]:
     """The case as it is now: who has it, what the AI said, the findings and their answers."""
-    predictions = list(predictions_of(case).select_related("series").prefetch_related("findings"))
+    hidden = hides_ai(case, user)
+    predictions = [] if hidden else _predictions(case)
     current = current_predictions(predictions)
     standing = answering(predictions)
-    summary = summarise(predictions)
+    summary = HIDDEN if hidden else summarise(predictions)
     looking = looks_only(case, user)
     steps = {
         "may_retry": user.can(Permission.RETRY_PREDICTION) and not looking,
@@ -54,6 +57,7 @@ def state_of(case: Case, user: User) -> dict[str, Any]:
         "stage": case.stage,
         "stage_label": case.get_stage_display(),
         "blind": blind,
+        "ai_hidden": WHY_HIDDEN if hidden else "",
         "read_before": read_before,
         "may_ask_second": case.stage == Case.Stage.FIRST and not case.site.reads_twice,
         "status": case.status,
@@ -68,10 +72,15 @@ def state_of(case: Case, user: User) -> dict[str, Any]:
             {**_prediction(p, current, standing), **steps} for p in _shown(current, standing)
         ],
         "findings": _findings(case, standing, user),
-        "next_number": next_number(case),
-        "sent_corrections": _sent_corrections(case, user if blind else None),
+        # How high the numbers go would tell how much the AI found.
+        "next_number": 1 if hidden else next_number(case),
+        "sent_corrections": _sent_corrections(case, user if blind or hidden else None),
         "verdicts": 0 if case.waits_for_other_eyes else case.verdicts.count(),
     }
+
+
+def _predictions(case: Case) -> list[Prediction]:
+    return list(predictions_of(case).select_related("series").prefetch_related("findings"))
 
 
 def _shown(current: list[Prediction], standing: list[Prediction]) -> list[Prediction]:

@@ -6,6 +6,7 @@ from django.utils import timezone
 
 from apps.accounts.models import User
 from apps.cases.models import Case, Verdict
+from apps.cases.unaided import times_of
 from apps.classifier.models import Finding, FindingVerdict, Prediction
 from apps.classifier.services import predictions_of
 from apps.doctor.answers import answering, operating_point, step_of, summarise
@@ -42,9 +43,10 @@ def _head(case: Case, doctor: User) -> str:
         f"Accession number: {study.accession_number or 'none'}",
         f"Signed by {doctor} on {timezone.localtime():%d %B %Y, %H:%M %Z}",
     ]
+    lines += [times_of(reading) for reading in case.readings.filter(doctor=doctor)]
     if case.clinical_question:
         lines.append(f"Question: {case.clinical_question}")
-    return "\n".join(lines)
+    return "\n".join(line for line in lines if line)
 
 
 def _as_whom(case: Case) -> list[str]:

@@ -8,8 +8,10 @@ from django.db.models import Exists, Max, OuterRef, Q, QuerySet
 from django.http import HttpRequest
 
 from apps.accounts.models import User
+from apps.cases.drafts import forget_draft
 from apps.cases.models import Case, Instance, Verdict
 from apps.cases.services import CaseConflict, claim_case, record_verdict
+from apps.cases.unaided import hides_ai
 from apps.classifier.adjudication import take_back_outdated
 from apps.classifier.labels import NotUsable
 from apps.classifier.learning import send_for_retraining
@@ -78,10 +80,13 @@ class Signed:
 def findings_of(case: Case, user: User) -> QuerySet[Finding]:
     """The findings that this user may see and answer.
 
-    No shadow prediction's; before the second reading is signed, no other doctor's marks.
+    No shadow prediction's; before the second reading is signed, no other doctor's marks; before
+    an opinion that must come first, only their own.
     """
     found = case.findings.filter(Q(prediction__isnull=True) | Q(prediction__shadow=False))
-    if is_blind(case, user):
+    if hides_ai(case, user):
+        found = found.filter(author=user)
+    elif is_blind(case, user):
         found = found.filter(Q(source=Finding.Source.MODEL) | Q(author=user))
     return (
         found.select_related("instance__series", "prediction", "author")
@@ -108,6 +113,8 @@ def sign(case: Case, *, request: HttpRequest, revision: int, answer: VerdictAnsw
     Raises CaseConflict when the case is no longer as the doctor saw it. A correction that
     cannot be used for training never stops the verdict; its reason is in `not_sent`.
     """
+    if hides_ai(case, request.user):
+        raise CaseConflict("Record your opinion before the AI's first. Nothing was signed.")
     first_number = next_number(case)
     verdict = record_verdict(
         case,
@@ -119,6 +126,7 @@ def sign(case: Case, *, request: HttpRequest, revision: int, answer: VerdictAnsw
         report_body=report_body(case, request.user, answer, first_number),
         second_read=answer.second_read,
     )
+    forget_draft(case, request.user)
     signed = Signed(verdict)
     for one in answer.findings:
         _answer_finding(signed, one, request)

@@ -14,8 +14,9 @@ from apps.cases.api import with_image_counts
 from apps.cases.models import Case, Reading
 from apps.cases.pictures import text_of_age
 from apps.cases.search import matching
+from apps.cases.unaided import hidden_among
 from apps.classifier.models import Finding, Prediction
-from apps.doctor.answers import Answer, summarise
+from apps.doctor.answers import HIDDEN, Answer, summarise
 
 Status = Case.Status
 TO_READ = Q(status__in=[Status.SENT, Status.IN_REVIEW])
@@ -106,6 +107,7 @@ def rows_for(cases: Iterable[Case], user: User) -> list[Row]:
     """Rows for one page of cases, in a number of queries that does not grow with the page."""
     cases = list(cases)
     answers = answers_for(cases)
+    hidden = hidden_among(cases, user)
     others = _other_studies(cases, user)
     opened = set(
         Reading.objects.filter(doctor=user, case__in=cases).values_list("case_id", flat=True)
@@ -113,7 +115,7 @@ def rows_for(cases: Iterable[Case], user: User) -> list[Row]:
     return [
         Row(
             case=case,
-            answer=summarise(answers.get(case.pk, [])),
+            answer=HIDDEN if case.pk in hidden else summarise(answers.get(case.pk, [])),
             waiting=waiting_of(case),
             others=others.get(case.study.patient_id, 1) - 1,
             opened=case.pk in opened,

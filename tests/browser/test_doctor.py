@@ -272,3 +272,54 @@ def enter_as(page: Page, live_server, person) -> None:
     page.context.add_cookies(
         [{"name": settings.SESSION_COOKIE_NAME, "value": session, "url": live_server.url}]
     )
+
+
+def test_a_draft_is_on_the_server_while_one_types_and_two_tabs_ask(desk, live_server, waiting):
+    open_case(desk, live_server, waiting)
+    write_verdict(desk, "uncertain", "From the first tab")
+    expect(desk.locator("#draft-kept")).to_contain_text("Draft saved at")
+    other = desk.context.new_page()
+    open_case(other, live_server, waiting)
+    other.locator("#write-verdict").click()
+    expect(other.locator("#diagnoses")).to_have_value("From the first tab")
+    other.fill("#diagnoses", "From the second tab")
+    expect(other.locator("#draft-kept")).to_contain_text("Draft saved at")
+
+    desk.fill("#verdict-text", "More from the first")
+    expect(desk.locator("#draft-conflict")).to_contain_text("newer draft of yours")
+    expect(desk.locator("#diagnoses")).to_have_value("From the first tab")
+    desk.get_by_role("button", name="Take the other one").click()
+    desk.locator("#write-verdict").click()
+    expect(desk.locator("#diagnoses")).to_have_value("From the second tab")
+
+
+def test_without_a_connection_the_draft_waits_in_the_tab_and_is_saved_later(
+    desk, live_server, waiting
+):
+    open_case(desk, live_server, waiting)
+    desk.context.set_offline(True)
+    write_verdict(desk, "no", "Typed on the train")
+    expect(desk.locator("#draft-kept")).to_contain_text("No connection")
+    desk.context.set_offline(False)
+    expect(desk.locator("#draft-kept")).to_contain_text("Draft saved at", timeout=15_000)
+    assert waiting.drafts.get().data["diagnoses"] == "Typed on the train"
+
+
+def test_doctor_first_asks_for_the_opinion_and_then_shows_the_ai(
+    desk, live_server, waiting, people
+):
+    people.home.reading_mode = "doctor_first"
+    people.home.save()
+    make_prediction(waiting, findings=[{"malignancy_probability": 0.91}])
+    open_case(desk, live_server, waiting)
+    expect(desk.locator("#ai-state")).to_contain_text("hidden for now")
+    expect(desk.locator(".finding")).to_have_count(0)
+    desk.get_by_role("button", name="Write opinion").click()
+    desk.locator("label[for=cancer-no]").click()
+    desk.get_by_role("button", name="Record opinion").click()
+    expect(finding(desk)).to_contain_text("0.91 high")
+    write_verdict(desk, "yes", "Carcinoma")
+    desk.locator("#sign-verdict").click()
+    expect(desk.locator("#verdict-news")).to_contain_text("Signed at")
+    desk.locator("#tab-history").click()
+    expect(desk.locator("#pane-history")).to_contain_text("Before the AI was shown No cancer")

@@ -1,6 +1,6 @@
 from apps.cases.models.imaging import Instance, Patient, Presentation, Series, Study
 from apps.cases.models.measurement import Measurement
-from apps.cases.models.reading import Reading, Report, Verdict
+from apps.cases.models.reading import Reading, Report, UnaidedOpinion, Verdict, VerdictDraft
 from apps.cases.models.work import AccessGrant, Case, CaseEvent
 
 __all__ = [
@@ -15,5 +15,7 @@ __all__ = [
     "Report",
     "Series",
     "Study",
+    "UnaidedOpinion",
     "Verdict",
+    "VerdictDraft",
 ]

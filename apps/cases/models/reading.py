@@ -53,6 +53,46 @@ class Verdict(AppendOnlyModel):
         return f"{self.get_cancer_display()} ({self.doctor})"
 
 
+class UnaidedOpinion(AppendOnlyModel):
+    """What a doctor thought before the AI's answer was shown; at sites that read doctor first."""
+
+    reading = models.ForeignKey(Reading, on_delete=models.PROTECT, related_name="unaided_opinions")
+    cancer = models.CharField(max_length=12, choices=Verdict.Cancer)
+    diagnoses = models.JSONField(default=list, help_text="Free lines, one diagnosis each.")
+    text = models.TextField(max_length=20_000, blank=True)
+    given_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["id"]
+
+    def __str__(self) -> str:
+        return f"{self.get_cancer_display()} ({self.reading.doctor}, without the AI)"
+
+
+class VerdictDraft(models.Model):
+    """What a doctor has filled in and not signed, kept so that a lost page loses nothing.
+
+    Private to its doctor. `version` grows with every save: who saves over a version that they
+    have not seen is told.
+    """
+
+    case = models.ForeignKey(Case, on_delete=models.CASCADE, related_name="drafts")
+    doctor = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="drafts"
+    )
+    data = models.JSONField(default=dict, help_text="As the reading page fills it in.")
+    version = models.PositiveIntegerField(default=1)
+    saved_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["case", "doctor"], name="one_draft_per_doctor")
+        ]
+
+    def __str__(self) -> str:
+        return f"Draft of {self.doctor} on {self.case}"
+
+
 class Report(AppendOnlyModel):
     """What was signed, word for word. Addenda are further rows."""
 

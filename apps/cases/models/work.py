@@ -172,6 +172,9 @@ class CaseEvent(AppendOnlyModel):
         CLAIMED = "claimed", "opened for reading"
         RELEASED = "released", "released"
         RETURNED = "returned", "returned"
+        OPINION = "opinion", "opinion recorded before the AI was shown"
+        ASSIGNED = "assigned", "assigned"
+        CRITICAL_RESULT = "critical_result", "critical result told"
         VERDICT = "verdict", "verdict given"
         CORRECTED = "corrected", "verdict corrected"
         READ = "read", "read, to be read again"
@@ -198,6 +201,9 @@ class CaseEvent(AppendOnlyModel):
     def text_without_answer(self) -> str:
         """The text for whoever does not read cases: what a doctor or the AI found is left out."""
         tells = {
+            self.Kind.OPINION,
+            self.Kind.CRITICAL_RESULT,
+            self.Kind.OVERRIDDEN,
             self.Kind.VERDICT,
             self.Kind.READ,
             self.Kind.CORRECTED,

@@ -13,7 +13,7 @@ from apps.accounts.permissions import Permission, require
 from apps.cases.looks import record_look
 from apps.cases.models import Case
 from apps.classifier.adjudication import confirm
-from apps.doctor.access import confirmations_for, is_blind, is_readable
+from apps.doctor.access import confirmations_for, is_readable, reads_alone
 from apps.doctor.forms import WHOLE_CASE, ConfirmationForm
 from apps.doctor.reading import state_of
 from apps.doctor.services import findings_of
@@ -26,7 +26,7 @@ from apps.doctor.views.reading import visible_case
 def confirm_case(request: HttpRequest, public_id: UUID) -> HttpResponse:
     """The form, with what is recorded already. Closed to a second reader who has not signed."""
     case = visible_case(request, public_id)
-    if not is_readable(case, request.user) or is_blind(case, request.user):
+    if not is_readable(case, request.user) or reads_alone(case, request.user):
         raise PermissionDenied
     if request.method != "POST":
         record_look(request, case, what="confirmations")

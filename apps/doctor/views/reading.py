@@ -1,5 +1,6 @@
 """The reading page, its state for the browser, and its history."""
 
+from typing import Any
 from uuid import UUID
 
 from django.core.exceptions import PermissionDenied
@@ -9,14 +10,23 @@ from django.shortcuts import get_object_or_404, render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
+from apps.accounts.models import User
 from apps.accounts.permissions import Permission, require
+from apps.cases.drafts import draft_of
 from apps.cases.looks import record_first_look, record_look
-from apps.cases.models import Case
+from apps.cases.models import Case, Verdict
 from apps.cases.pictures import text_of_age
 from apps.cases.services import open_reading
+from apps.cases.unaided import hides_ai
 from apps.classifier.models import FindingVerdict
-from apps.classifier.services import predictions_of
-from apps.doctor.access import confirmations_for, is_blind, is_readable, verdicts_for
+from apps.doctor.access import (
+    confirmations_for,
+    is_readable,
+    opinions_for,
+    reads_alone,
+    verdicts_for,
+    visible_predictions,
+)
 from apps.doctor.comparison import compared, last_verdicts
 from apps.doctor.reading import (
     first_series,
@@ -64,14 +74,28 @@ def case(request: HttpRequest, public_id: UUID) -> HttpResponse:
             "patient": shown.study.patient,
             "age": text_of_age(shown.study.patient_age),
             "state": state,
+            "draft": kept_draft(shown, request.user),
             "grant": grant,
             "series": series,
             "first": first_series(series, state),
             "priors": priors_of(shown, request.user),
             "waiting": waiting_of(shown),
-            "newest_verdict": None if shown.waits_for_other_eyes else shown.verdicts.first(),
+            "newest_verdict": newest_verdict(shown, state),
         },
     )
+
+
+def kept_draft(case: Case, user: User) -> dict[str, Any]:
+    """The doctor's unsigned verdict, as the page takes it up again."""
+    kept = draft_of(case, user)
+    return {"version": kept.version, "data": kept.data, "saved_at": kept.saved_at}
+
+
+def newest_verdict(case: Case, state: dict[str, Any]) -> Verdict | None:
+    """What the form begins with; nothing where the reader must not know it."""
+    if case.waits_for_other_eyes or state["ai_hidden"]:
+        return None
+    return case.verdicts.first()
 
 
 @never_cache
@@ -94,7 +118,7 @@ def history(request: HttpRequest, public_id: UUID) -> HttpResponse:
     """Events, verdicts with their reports, and predictions by version. Every look is audited."""
     shown = visible_case(request, public_id)
     record_look(request, shown, what="history")
-    blind = is_blind(shown, request.user)
+    alone = reads_alone(shown, request.user)
     verdicts = (
         verdicts_for(shown, request.user)
         .select_related("doctor", "report", "reading")
@@ -109,14 +133,16 @@ def history(request: HttpRequest, public_id: UUID) -> HttpResponse:
         "doctor/history.html",
         {
             "case": shown,
-            "blind": blind,
+            "blind": alone,
+            "hidden": hides_ai(shown, request.user),
+            "opinions": opinions_for(shown, request.user),
             "events": shown.events.order_by("-pk"),
             "verdicts": verdicts,
-            "predictions": predictions_of(shown).select_related("series"),
+            "predictions": visible_predictions(shown, request.user).select_related("series"),
             "known": confirmations_for(shown, request.user).select_related(
                 "finding", "recorded_by"
             ),
-            "may_confirm": is_readable(shown, request.user) and not blind,
+            "may_confirm": is_readable(shown, request.user) and not alone,
         },
     )
 
@@ -127,7 +153,7 @@ def history(request: HttpRequest, public_id: UUID) -> HttpResponse:
 def compare(request: HttpRequest, public_id: UUID) -> HttpResponse:
     """What each reader said, side by side; closed to a second reader who has not signed."""
     shown = visible_case(request, public_id)
-    if is_blind(shown, request.user):
+    if reads_alone(shown, request.user):
         raise PermissionDenied
     record_look(request, shown, what="comparison")
     verdicts = last_verdicts(shown)

@@ -9,6 +9,7 @@ function asked(prediction) {
 
 /** The box above the findings: working, refused, failed, or that nothing was found. */
 export function stateBox(state, actions) {
+  if (state.ai_hidden) return [hiddenBox(state)];
   const nodes = state.predictions.filter((one) => one.newest).map((one) => boxOf(one, state, actions)).filter(Boolean);
   const answered = state.predictions.some((one) => one.standing);
   if (!state.predictions.length) nodes.push(notice("info", "cpu", "The AI was not asked about this case.", "You can read without it."));
@@ -16,6 +17,11 @@ export function stateBox(state, actions) {
     nodes.push(notice("info", "info-circle-fill", "The AI found no nodule.", "This is not an all-clear: small, faint and central nodules can be missed."));
   }
   return nodes;
+}
+
+function hiddenBox(state) {
+  const words = state.can_read ? state.ai_hidden : "This site reads doctor first: what the AI said is shown once the case is reported.";
+  return notice("info", "eye-slash", "The AI's answer is hidden for now.", words);
 }
 
 function boxOf(prediction, state, actions) {

@@ -1,7 +1,7 @@
 // The reading page: keeps the case's state fresh, ties findings to the images, and signs the verdict.
 import { factLines, stateBox } from "./ai_state.js";
 import { Draft } from "./draft.js";
-import { icon, make, notice } from "./elements.js";
+import { button, icon, make, notice } from "./elements.js";
 import { FindingList } from "./findings.js";
 import "./priors.js";
 import { ask } from "./server.js";
@@ -19,7 +19,10 @@ let timer = 0;
 let historyOf = -1;
 let goal = null;
 
-const draft = new Draft(root.user, root.case);
+const draft = new Draft({
+  user: root.user, caseId: root.case, url: `${root.api}draft/`, kept: JSON.parse(byId("draft-data").textContent),
+  tell: (words) => (byId("draft-kept").textContent = words), differs: showConflict,
+});
 const form = byId("verdict-form");
 const list = new FindingList({
   list: byId("finding-list"), missedList: byId("missed-list"), draft, changed, go: goTo, imageWords,
@@ -85,10 +88,11 @@ function showSteps() {
   show("write-verdict", may && !onVerdict && (open || dirty));
   show("sign-verdict", may && onVerdict && (open || dirty));
   show("mark-missed-box", may);
-  byId("sign-verdict").textContent = reported ? "Sign correction" : "Sign verdict";
+  byId("sign-verdict").textContent = state.ai_hidden ? "Record opinion" : reported ? "Sign correction" : "Sign verdict";
+  byId("write-verdict").textContent = state.ai_hidden ? "Write opinion" : "Write verdict";
   show("next-form", Boolean(byId("next-form").dataset.doctor) && !(may && (open || dirty)));
   for (const field of form.elements) field.disabled = !may;
-  show("second-read-line", may && open && state.may_ask_second);
+  show("second-read-line", may && open && state.may_ask_second && !state.ai_hidden);
   showVerdictNews(theirs, reported);
   showSummary();
 }
@@ -97,6 +101,7 @@ function showVerdictNews(theirs, reported) {
   const nodes = [];
   if (theirs && state.status === "in_review") nodes.push(notice("warning", "person-lock", `${state.with_whom} is reading this case.`, "You can look. To give the verdict yourself, ask them, then take it over."));
   else if (state.read_before) nodes.push(notice("info", "people", "You have read this case.", `The ${state.stage_label} is another doctor's. Your own reading is under History.`));
+  else if (state.can_read && state.ai_hidden) nodes.push(notice("info", "eye-slash", "Your opinion first.", state.ai_hidden));
   else if (state.can_read && state.blind) nodes.push(notice("info", "eye-slash", "This is a second read.", "What the first reader said is hidden until you sign. Where you differ, a third doctor decides."));
   else if (state.can_read && state.stage === "arbitration" && !reported) nodes.push(notice("warning", "people", "Two readings differ. Yours decides.", "", compareLink()));
   else if (theirs && reported && state.can_read) nodes.push(notice("info", "journal-medical", `Reported by ${state.with_whom}.`, "What you change here and sign is a correction in your name. The earlier verdict stays under History."));
@@ -212,8 +217,20 @@ document.addEventListener("ct-pick", (event) => {
 function changed() {
   dirty = true;
   Object.assign(draft.data, { cancer: form.elements.cancer.value, diagnoses: form.elements.diagnoses.value, text: form.elements.text.value });
-  byId("draft-kept").textContent = draft.keep() ? "Kept in this tab until you sign." : "This browser keeps no drafts: sign before you leave the page.";
+  draft.keep();
   render();
+}
+
+/** Another tab, or another computer, saved this draft too: the doctor chooses, nothing is merged. */
+function showConflict(kept) {
+  const at = kept.saved_at ? new Date(kept.saved_at).toLocaleTimeString("en-GB", { hour: "2-digit", minute: "2-digit" }) : "";
+  const box = byId("draft-conflict");
+  const done = () => box.replaceChildren();
+  const mine = button("Keep what this page shows", "btn-primary btn-sm", () => (draft.keepMine(), done()));
+  const other = button("Take the other one", "btn-secondary btn-sm", () => (draft.takeOther(), window.location.reload()));
+  const words = kept.version ? `It was saved at ${at}, in another tab or on another computer. Nothing of this page is lost.` : "It was signed or given up in another tab. Nothing of this page is lost.";
+  box.replaceChildren(notice("warning", "exclamation-triangle-fill", "There is a newer draft of yours.", words, mine, other));
+  openTab("verdict");
 }
 
 /** Without a draft the answers are those of the newest verdict. */
@@ -233,6 +250,7 @@ function fillForm() {
   form.elements.diagnoses.value = draft.data.diagnoses;
   form.elements.text.value = draft.data.text;
   if (dirty) byId("draft-kept").textContent = "This is your draft from before; it is not signed yet.";
+  if (draft.conflict) showConflict(draft.conflict);
 }
 
 form.addEventListener("input", changed);
@@ -260,7 +278,10 @@ async function sign() {
     byId("cancer-yes").focus();
     return;
   }
+  if (draft.conflict) return problem("First choose which of the two drafts counts. Nothing was signed.");
+  if (state.ai_hidden) return recordOpinion();
   await doing(byId("sign-verdict"), async () => {
+    await draft.settle();
     const answer = await ask(`${root.api}verdicts/`, verdictBody());
     draft.forget();
     draft.data.missed = [];
@@ -270,6 +291,18 @@ async function sign() {
     problem("");
     showSigned(answer);
     await refresh();
+  }, problem);
+}
+
+/** Where the site reads doctor first: the opinion goes first, then the AI's answer comes. */
+async function recordOpinion() {
+  await doing(byId("sign-verdict"), async () => {
+    const { cancer, diagnoses, text } = verdictBody();
+    await ask(`${root.api}unaided-opinion/`, { cancer, diagnoses, text });
+    problem("");
+    await refresh();
+    openTab("findings");
+    window.showToast("Your opinion is recorded. Here is what the AI said.", "success");
   }, problem);
 }
 
@@ -323,7 +356,7 @@ function stepButton(id, path, done, body = () => ({})) {
   }, toast));
 }
 stepButton("claim-case", "claim", "The case is yours.");
-stepButton("release-case", "release", "The case is back on the list. Your draft stays in this tab.");
+stepButton("release-case", "release", "The case is back on the list. Your draft is kept.");
 stepButton("take-over-case", "take-over", "The case is yours now.", () => ({ revision: state.revision }));
 
 const dialog = () => window.bootstrap.Modal.getOrCreateInstance(byId("return-dialog"));

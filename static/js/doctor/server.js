@@ -1,9 +1,10 @@
 // Talking to the server: every answer becomes data, or an error with words for the doctor.
 
 export class Refused extends Error {
-  constructor(message, status) {
+  constructor(message, status, data = null) {
     super(message);
     this.status = status;
+    this.data = data;
   }
 }
 
@@ -14,10 +15,11 @@ const WORDS = {
   429: "Too many requests in a short time. Wait a minute and try again.",
 };
 
-export async function ask(url, body) {
-  const options = { headers: { Accept: "application/json" } };
+/** GET without a body, else POST; `more` goes to fetch. */
+export async function ask(url, body, more = {}) {
+  const options = { headers: { Accept: "application/json" }, ...more };
   if (body !== undefined) {
-    options.method = "POST";
+    options.method = more.method || "POST";
     options.headers["X-CSRFToken"] = document.querySelector('meta[name="csrf-token"]').content;
     options.headers["Content-Type"] = "application/json";
     options.body = JSON.stringify(body);
@@ -30,7 +32,7 @@ export async function ask(url, body) {
   }
   const data = await response.json().catch(() => null);
   if (response.ok && data && !response.redirected) return data;
-  throw new Refused(wordsFor(response, data), response.redirected ? 401 : response.status);
+  throw new Refused(wordsFor(response, data), response.redirected ? 401 : response.status, data);
 }
 
 function wordsFor(response, data) {
