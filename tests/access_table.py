@@ -183,6 +183,11 @@ TABLE = [
     ("PUT", API + "cases/<uuid:public_id>/draft/", CASE, READ),
     ("DELETE", API + "cases/<uuid:public_id>/draft/", CASE, READ),
     ("POST", API + "cases/<uuid:public_id>/unaided-opinion/", CASE, READ),
+    ("POST", API + "cases/<uuid:public_id>/lung-rads/", CASE, READ),
+    ("GET", API + "text-templates/", "", DOCTORS),
+    ("POST", API + "text-templates/", "", DOCTORS),
+    # Each doctor's own: apps/doctor/tests/test_structured.py.
+    ("DELETE", API + "text-templates/<uuid:public_id>/", "", DOCTORS_BUT_NO_SUCH_ROW),
     ("POST", API + "cases/<uuid:public_id>/claim/", CASE, READ),
     ("POST", API + "cases/<uuid:public_id>/release/", CASE, READ),
     ("POST", API + "cases/<uuid:public_id>/take-over/", CASE, READ),

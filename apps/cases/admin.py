@@ -26,6 +26,7 @@ from apps.cases.models import (
     Report,
     Series,
     Study,
+    UnaidedOpinion,
     Verdict,
 )
 
@@ -209,6 +210,15 @@ class ReadingAdmin(PatientDataAdmin):
     list_filter = ["opened_at"]
     search_fields = ["doctor__email", "case__public_id"]
     list_select_related = ["case", "doctor"]
+
+
+@admin.register(UnaidedOpinion)
+class UnaidedOpinionAdmin(PatientDataAdmin):
+    list_display = ["given_at", "cancer", link_to("reading")]
+    list_filter = ["cancer", "given_at"]
+    search_fields = ["reading__doctor__email", "reading__case__public_id", "text"]
+    list_select_related = ["reading"]
+    date_hierarchy = "given_at"
 
 
 @admin.register(Verdict)

@@ -77,7 +77,7 @@ def lacks_announced(case: Case) -> bool:
 def settle_study(case: Case, *, request: HttpRequest) -> None:
     """Note that no more images are awaited; saying it twice, or of a settled one, adds nothing."""
     if not is_settled(case):
-        note(case, request, CaseEvent.Kind.SETTLED, AuditEvent.Action.SETTLED)
+        record_step(case, request, CaseEvent.Kind.SETTLED, AuditEvent.Action.SETTLED)
 
 
 @transaction.atomic
@@ -113,7 +113,7 @@ def send_case(
             "stage": Stage.FIRST,
         },
     )
-    note(case, request, CaseEvent.Kind.SENT, AuditEvent.Action.SENT)
+    record_step(case, request, CaseEvent.Kind.SENT, AuditEvent.Action.SENT)
 
 
 @transaction.atomic
@@ -123,7 +123,7 @@ def withdraw_case(case: Case, *, request: HttpRequest, revision: int, reason: st
     if case.is_orphaned:
         only = {"status__in": [Status.IN_REVIEW], "claimed_by__is_active": False}
     _move(case, Status.WITHDRAWN, revision=revision, changes={"claimed_by": None}, **only)
-    note(case, request, CaseEvent.Kind.WITHDRAWN, AuditEvent.Action.WITHDRAWN, reason)
+    record_step(case, request, CaseEvent.Kind.WITHDRAWN, AuditEvent.Action.WITHDRAWN, reason)
 
 
 @transaction.atomic
@@ -137,7 +137,7 @@ def claim_case(case: Case, *, request: HttpRequest) -> None:
         pk__in=Case.objects.claimable_by(request.user).values("pk"),
         changes={"claimed_by": request.user},
     )
-    note(case, request, CaseEvent.Kind.CLAIMED, AuditEvent.Action.CLAIMED)
+    record_step(case, request, CaseEvent.Kind.CLAIMED, AuditEvent.Action.CLAIMED)
 
 
 @transaction.atomic
@@ -150,7 +150,7 @@ def release_case(case: Case, *, request: HttpRequest) -> None:
         claimed_by=request.user,
         changes={"claimed_by": None},
     )
-    note(case, request, CaseEvent.Kind.RELEASED, AuditEvent.Action.RELEASED)
+    record_step(case, request, CaseEvent.Kind.RELEASED, AuditEvent.Action.RELEASED)
 
 
 @transaction.atomic
@@ -164,7 +164,7 @@ def take_over_case(case: Case, *, request: HttpRequest, revision: int) -> None:
         status__in=[Status.IN_REVIEW],
         changes={"claimed_by": request.user},
     )
-    note(case, request, CaseEvent.Kind.CLAIMED, AuditEvent.Action.CLAIMED, "taken over")
+    record_step(case, request, CaseEvent.Kind.CLAIMED, AuditEvent.Action.CLAIMED, "taken over")
 
 
 @transaction.atomic
@@ -179,7 +179,7 @@ def return_case(case: Case, *, request: HttpRequest, revision: int, reason: str)
         status__in=[Status.SENT, Status.IN_REVIEW],
         changes={"claimed_by": None},
     )
-    note(case, request, CaseEvent.Kind.RETURNED, AuditEvent.Action.RETURNED, reason)
+    record_step(case, request, CaseEvent.Kind.RETURNED, AuditEvent.Action.RETURNED, reason)
 
 
 @transaction.atomic
@@ -193,11 +193,13 @@ def record_verdict(
     text: str,
     report_body: str,
     second_read: bool = False,
+    structured: dict[str, Any] | None = None,
 ) -> Verdict:
     """Write a verdict and its signed report; on a reported case it is a correction by anybody.
 
     A first reading that is to be read twice (`second_read`, or the site's rule) sends the case on
     to another doctor instead of reporting it; readings that differ send it to a third.
+    `structured` holds the verdict's nodules and its Lung-RADS category, rule and reason.
     """
     corrects = case.status == Status.REPORTED
     if not corrects:
@@ -219,10 +221,11 @@ def record_verdict(
         cancer=cancer,
         diagnoses=diagnoses,
         text=text,
+        **(structured or {}),
     )
     Report.objects.create(case=case, verdict=verdict, signed_by=request.user, body=report_body)
     kind = CaseEvent.Kind.CORRECTED if corrects else CaseEvent.Kind.VERDICT
-    note(
+    record_step(
         case,
         request,
         CaseEvent.Kind.READ if following else kind,
@@ -292,7 +295,7 @@ def break_glass(case: Case, *, request: HttpRequest, reason: str) -> AccessGrant
         reason=reason,
         expires_at=timezone.now() + BREAK_GLASS_TIME,
     )
-    note(case, request, CaseEvent.Kind.BREAK_GLASS, AuditEvent.Action.BREAK_GLASS, reason)
+    record_step(case, request, CaseEvent.Kind.BREAK_GLASS, AuditEvent.Action.BREAK_GLASS, reason)
     return grant
 
 
@@ -353,7 +356,7 @@ def _move(
     case.refresh_from_db()
 
 
-def note(
+def record_step(
     case: Case,
     request: HttpRequest,
     kind: CaseEvent.Kind,

@@ -14,7 +14,7 @@ from apps.accounts.models import Site, User
 from apps.accounts.permissions import Permission
 from apps.audit.models import AuditEvent
 from apps.cases.models import Case, CaseEvent, Reading, UnaidedOpinion
-from apps.cases.services import CaseConflict, hold_or_refuse, note, open_reading
+from apps.cases.services import CaseConflict, hold_or_refuse, open_reading, record_step
 
 DOCTOR_FIRST = Site.ReadingMode.DOCTOR_FIRST
 WHY_HIDDEN = (
@@ -67,7 +67,7 @@ def record_opinion(
     opinion = UnaidedOpinion.objects.create(
         reading=reading, cancer=cancer, diagnoses=diagnoses, text=text
     )
-    note(
+    record_step(
         case,
         request,
         CaseEvent.Kind.OPINION,

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from apps.doctor import api, opinion_api, reading_api
+from apps.doctor import api, opinion_api, reading_api, structured_api
 
 urlpatterns = [
     path("worklist/", api.WorklistView.as_view(), name="worklist"),
@@ -23,6 +23,17 @@ urlpatterns = [
         "cases/<uuid:public_id>/unaided-opinion/",
         reading_api.UnaidedOpinionView.as_view(),
         name="case_unaided_opinion",
+    ),
+    path(
+        "cases/<uuid:public_id>/lung-rads/",
+        structured_api.LungRadsView.as_view(),
+        name="case_lung_rads",
+    ),
+    path("text-templates/", structured_api.TextTemplatesView.as_view(), name="text_templates"),
+    path(
+        "text-templates/<uuid:public_id>/",
+        structured_api.TextTemplateView.as_view(),
+        name="text_template",
     ),
     path("cases/<uuid:public_id>/claim/", api.ClaimView.as_view(), name="case_claim"),
     path("cases/<uuid:public_id>/release/", api.ReleaseView.as_view(), name="case_release"),

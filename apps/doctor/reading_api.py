@@ -79,7 +79,7 @@ class DraftView(APIView):
         return Response(status=204)
 
 
-class OpinionInSerializer(serializers.ModelSerializer):
+class UnaidedOpinionSerializer(serializers.ModelSerializer):
     """What the doctor thinks before the AI's answer is shown."""
 
     diagnoses = serializers.ListField(
@@ -102,15 +102,15 @@ class UnaidedOpinionView(APIView):
     permission = Permission.READ_CASE
 
     @extend_schema(
-        request=OpinionInSerializer,
-        responses={201: OpinionInSerializer},
+        request=UnaidedOpinionSerializer,
+        responses={201: UnaidedOpinionSerializer},
         operation_id="case_record_opinion",
     )
     def post(self, request: Request, public_id: UUID) -> Response:
         case = readable_case(request, public_id)
-        given = checked(OpinionInSerializer, request).validated_data
+        given = checked(UnaidedOpinionSerializer, request).validated_data
         try:
             opinion = record_opinion(case, request=request, **given)
         except CaseConflict as conflict:
             raise Conflict(conflict.message) from conflict
-        return Response(OpinionInSerializer(opinion).data, status=201)
+        return Response(UnaidedOpinionSerializer(opinion).data, status=201)

@@ -10,6 +10,7 @@ from apps.cases.unaided import times_of
 from apps.classifier.models import Finding, FindingVerdict, Prediction
 from apps.classifier.services import predictions_of
 from apps.doctor.answers import answering, operating_point, step_of, summarise
+from apps.doctor.structured import in_words, kept_structure
 
 if TYPE_CHECKING:
     from apps.doctor.services import VerdictAnswer
@@ -25,6 +26,7 @@ def report_body(case: Case, doctor: User, answer: "VerdictAnswer", first_number:
     parts = [
         _head(case, doctor),
         _verdict(answer),
+        _structured(case, answer),
         _findings(answer, first_number),
         _ai(case),
         LIMITS,
@@ -61,6 +63,20 @@ def _verdict(answer: "VerdictAnswer") -> str:
     lines = [f"Verdict: {Verdict.Cancer(answer.cancer).label}"]
     lines += [f"- {diagnosis}" for diagnosis in answer.diagnoses]
     return "\n".join([*lines, answer.text] if answer.text else lines)
+
+
+def _structured(case: Case, answer: "VerdictAnswer") -> str:
+    """The nodules as described, and the Lung-RADS category with its rule."""
+    kept = kept_structure(case, answer.structured)
+    lines = [f"- {in_words(nodule)}" for nodule in kept["nodules"]]
+    if lines:
+        lines.insert(0, "Nodules:")
+    if kept["lung_rads"]:
+        lines.append(f"Lung-RADS v2022: {kept['lung_rads']}")
+        lines.append(f"Calculated: {kept['lung_rads_rule']}")
+    if kept["lung_rads_reason"]:
+        lines.append(f"Changed by the doctor: {kept['lung_rads_reason']}")
+    return "\n".join(lines)
 
 
 def _findings(answer: "VerdictAnswer", first_number: int) -> str:

@@ -1,6 +1,7 @@
 """What the doctor's API takes and gives."""
 
 from base64 import b64encode
+from dataclasses import replace
 from typing import Any
 
 from rest_framework import serializers
@@ -9,7 +10,9 @@ from apps.cases.models import Case, Instance, Verdict
 from apps.cases.serializers import CaseSerializer, FiniteFloatField
 from apps.classifier.models import FindingHeatmap, FindingVerdict, Prediction
 from apps.doctor.answers import operating_point
+from apps.doctor.nodule_serializers import StructuredSerializer, as_structured
 from apps.doctor.services import FindingAnswer, MissedNodule, VerdictAnswer, findings_of
+from apps.doctor.structured import Structured, kept_structure
 
 LARGEST_REVISION = 2**31 - 1
 LARGEST_NODULE_MM = 300
@@ -69,6 +72,18 @@ class VerdictInSerializer(RevisionSerializer):
     )
     findings = FindingAnswerSerializer(many=True, default=list, max_length=500)
     missed = MissedNoduleSerializer(many=True, default=list, max_length=100)
+    structured = StructuredSerializer(required=False)
+
+    def validate_structured(self, given: dict[str, Any]) -> Structured:
+        structured = as_structured(given)
+        calculated = kept_structure(self.context["case"], replace(structured, lung_rads=""))
+        differs = structured.lung_rads and structured.lung_rads != calculated["lung_rads"]
+        if differs and not structured.lung_rads_reason.strip():
+            raise serializers.ValidationError(
+                f"The calculated Lung-RADS category is {calculated['lung_rads'] or 'none'}. "
+                "Say why you give another one."
+            )
+        return structured
 
     def validate_findings(self, answers: list[dict]) -> list[FindingAnswer]:
         known = {
@@ -279,7 +294,20 @@ class VerdictSerializer(serializers.ModelSerializer):
 
     class Meta:
         model = Verdict
-        fields = ["id", "cancer", "diagnoses", "text", "doctor", "given_at", "findings", "report"]
+        fields = [
+            "id",
+            "cancer",
+            "diagnoses",
+            "text",
+            "nodules",
+            "lung_rads",
+            "lung_rads_rule",
+            "lung_rads_reason",
+            "doctor",
+            "given_at",
+            "findings",
+            "report",
+        ]
 
 
 class SignedSerializer(serializers.Serializer):

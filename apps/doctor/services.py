@@ -25,6 +25,7 @@ from apps.classifier.models import (
 from apps.doctor.access import is_blind
 from apps.doctor.answers import disagrees, version_of
 from apps.doctor.report import report_body
+from apps.doctor.structured import Structured, kept_structure
 from apps.doctor.worklist import next_unclaimed
 from apps.imaging.geometry import patient_point
 
@@ -66,6 +67,7 @@ class VerdictAnswer:
     second_read: bool = False
     findings: list[FindingAnswer] = field(default_factory=list)
     missed: list[MissedNodule] = field(default_factory=list)
+    structured: Structured = field(default_factory=Structured)
 
 
 @dataclass
@@ -125,6 +127,7 @@ def sign(case: Case, *, request: HttpRequest, revision: int, answer: VerdictAnsw
         text=answer.text,
         report_body=report_body(case, request.user, answer, first_number),
         second_read=answer.second_read,
+        structured=kept_structure(case, answer.structured),
     )
     forget_draft(case, request.user)
     signed = Signed(verdict)

@@ -1,6 +1,13 @@
 from apps.cases.models.imaging import Instance, Patient, Presentation, Series, Study
 from apps.cases.models.measurement import Measurement
-from apps.cases.models.reading import Reading, Report, UnaidedOpinion, Verdict, VerdictDraft
+from apps.cases.models.reading import (
+    Reading,
+    Report,
+    TextTemplate,
+    UnaidedOpinion,
+    Verdict,
+    VerdictDraft,
+)
 from apps.cases.models.work import AccessGrant, Case, CaseEvent
 
 __all__ = [
@@ -15,6 +22,7 @@ __all__ = [
     "Report",
     "Series",
     "Study",
+    "TextTemplate",
     "UnaidedOpinion",
     "Verdict",
     "VerdictDraft",

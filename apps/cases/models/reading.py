@@ -1,5 +1,7 @@
 """What doctors did with a case: the look, the verdict, the signed report."""
 
+import uuid
+
 from django.conf import settings
 from django.db import models
 
@@ -44,6 +46,16 @@ class Verdict(AppendOnlyModel):
     cancer = models.CharField(max_length=12, choices=Cancer)
     diagnoses = models.JSONField(default=list, help_text="Free lines, one diagnosis each.")
     text = models.TextField(max_length=20_000, blank=True)
+    nodules = models.JSONField(
+        default=list, help_text="Nodules as described, with growth, category and its rule."
+    )
+    lung_rads = models.CharField(
+        max_length=3, blank=True, help_text="Lung-RADS v2022 category in the report, if any."
+    )
+    lung_rads_rule = models.TextField(blank=True, help_text="What was calculated, and its rule.")
+    lung_rads_reason = models.CharField(
+        max_length=500, blank=True, help_text="Why the doctor gave another category."
+    )
     given_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
@@ -91,6 +103,26 @@ class VerdictDraft(models.Model):
 
     def __str__(self) -> str:
         return f"Draft of {self.doctor} on {self.case}"
+
+
+class TextTemplate(models.Model):
+    """A text that a doctor begins verdicts with; their own, and holding no patient."""
+
+    public_id = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
+    author = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="text_templates"
+    )
+    name = models.CharField(max_length=80)
+    text = models.TextField(max_length=5000)
+
+    class Meta:
+        ordering = ["name"]
+        constraints = [
+            models.UniqueConstraint(fields=["author", "name"], name="one_template_of_a_name")
+        ]
+
+    def __str__(self) -> str:
+        return self.name
 
 
 class Report(AppendOnlyModel):

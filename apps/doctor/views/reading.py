@@ -28,6 +28,7 @@ from apps.doctor.access import (
     visible_predictions,
 )
 from apps.doctor.comparison import compared, last_verdicts
+from apps.doctor.phrases import TEXTS, suggestions
 from apps.doctor.reading import (
     first_series,
     grant_of,
@@ -36,6 +37,7 @@ from apps.doctor.reading import (
     series_of,
     state_of,
 )
+from apps.doctor.structured import CHOICES, nodules_before
 from apps.doctor.worklist import waiting_of
 
 # Doctors and admins hold BREAK_GLASS; whether this very case is theirs, or was opened for them
@@ -65,6 +67,7 @@ def case(request: HttpRequest, public_id: UUID) -> HttpResponse:
         open_reading(shown, request.user)
         note_shown(shown, request, state)
     series = series_of(shown)
+    priors = priors_of(shown, request.user)
     return render(
         request,
         "doctor/case.html",
@@ -78,8 +81,12 @@ def case(request: HttpRequest, public_id: UUID) -> HttpResponse:
             "grant": grant,
             "series": series,
             "first": first_series(series, state),
-            "priors": priors_of(shown, request.user),
+            "priors": priors,
             "waiting": waiting_of(shown),
+            "choices": CHOICES,
+            "nodules_before": nodules_before(shown, priors),
+            "suggestions": suggestions(),
+            "texts": TEXTS,
             "newest_verdict": newest_verdict(shown, state),
         },
     )

@@ -4,7 +4,7 @@
 
 import { ask } from "./server.js";
 
-const EMPTY = { cancer: "", diagnoses: "", text: "", answers: {}, missed: [] };
+const EMPTY = { cancer: "", diagnoses: "", text: "", answers: {}, missed: [], nodules: [], incomplete: false, lung_rads: "", lung_rads_reason: "" };
 const WAIT = 700;
 const AGAIN = 5000;
 

@@ -3,8 +3,10 @@ import { factLines, stateBox } from "./ai_state.js";
 import { Draft } from "./draft.js";
 import { button, icon, make, notice } from "./elements.js";
 import { FindingList } from "./findings.js";
+import { NoduleForm } from "./nodule_form.js";
 import "./priors.js";
 import { ask } from "./server.js";
+import { textTools } from "./texts.js";
 
 const byId = (id) => document.getElementById(id);
 const root = byId("case-root").dataset;
@@ -27,6 +29,7 @@ const form = byId("verdict-form");
 const list = new FindingList({
   list: byId("finding-list"), missedList: byId("missed-list"), draft, changed, go: goTo, imageWords,
 });
+const nodules = new NoduleForm({ draft, changed, url: `${root.api}lung-rads/` });
 const viewer = () => document.querySelector("ct-viewer:not([data-prior])");
 
 // ---------- Showing the state ----------
@@ -92,6 +95,7 @@ function showSteps() {
   byId("write-verdict").textContent = state.ai_hidden ? "Write opinion" : "Write verdict";
   show("next-form", Boolean(byId("next-form").dataset.doctor) && !(may && (open || dirty)));
   for (const field of form.elements) field.disabled = !may;
+  nodules.offer([...state.findings, ...draft.data.missed.map((mark, at) => ({ number: state.next_number + at, diameter_mm: mark.diameter_mm }))]);
   show("second-read-line", may && open && state.may_ask_second && !state.ai_hidden);
   showVerdictNews(theirs, reported);
   showSummary();
@@ -244,16 +248,21 @@ function fillForm() {
     draft.data.cancer = root.cancer;
     draft.data.diagnoses = (JSON.parse(byId("newest-diagnoses").textContent) || []).join("\n");
     draft.data.text = root.verdictText;
+    draft.data.nodules = JSON.parse(byId("newest-nodules").textContent) || [];
+    draft.data.lung_rads = root.lungRads;
+    draft.data.lung_rads_reason = root.lungRadsReason;
   }
   dirty = Boolean(draft.found);
   form.elements.cancer.value = draft.data.cancer;
   form.elements.diagnoses.value = draft.data.diagnoses;
   form.elements.text.value = draft.data.text;
+  nodules.fill();
   if (dirty) byId("draft-kept").textContent = "This is your draft from before; it is not signed yet.";
   if (draft.conflict) showConflict(draft.conflict);
 }
 
-form.addEventListener("input", changed);
+form.addEventListener("input", (event) => event.target.closest("#structured, .text-tools") || event.target.id === "coded-diagnosis" || changed());
+textTools({ root, form, changed });
 form.addEventListener("submit", (event) => {
   event.preventDefault();
   sign();
@@ -268,7 +277,7 @@ function verdictBody() {
   const missed = draft.data.missed.map(({ instance_id, row, column, diameter_mm, label, retrain }) => ({ instance: instance_id, row, column, diameter_mm, label, retrain }));
   const diagnoses = draft.data.diagnoses.split("\n").map((line) => line.trim()).filter(Boolean);
   const second_read = Boolean(state.may_ask_second && byId("second-read").checked);
-  return { revision: state.revision, cancer: draft.data.cancer, diagnoses, text: draft.data.text, second_read, findings, missed };
+  return { revision: state.revision, cancer: draft.data.cancer, diagnoses, text: draft.data.text, second_read, findings, missed, structured: nodules.body() };
 }
 
 async function sign() {
