@@ -188,6 +188,10 @@ TABLE = [
     ("POST", API + "text-templates/", "", DOCTORS),
     # Each doctor's own: apps/doctor/tests/test_structured.py.
     ("DELETE", API + "text-templates/<uuid:public_id>/", "", DOCTORS_BUT_NO_SUCH_ROW),
+    ("POST", API + "cases/<uuid:public_id>/places/", CASE, READ),
+    # Whose question it is, and of which case, is tested in apps/doctor/tests/test_places.py.
+    ("GET", API + "places/<uuid:public_id>/", "", DOCTORS_BUT_NO_SUCH_ROW),
+    ("GET", API + "places/<uuid:public_id>/heatmap/", "", DOCTORS_BUT_NO_SUCH_ROW),
     ("POST", API + "cases/<uuid:public_id>/claim/", CASE, READ),
     ("POST", API + "cases/<uuid:public_id>/release/", CASE, READ),
     ("POST", API + "cases/<uuid:public_id>/take-over/", CASE, READ),

@@ -42,15 +42,18 @@ class ModelMissing(Exception):
     """No version was active for one of the steps when the prediction was asked for."""
 
 
-def run_prediction(pk: int) -> None:
-    """Run one queued prediction; leaves quietly when there is nothing to do."""
+def run_prediction(pk: int, between: Callable[[], None] = lambda: None) -> None:
+    """Run one queued prediction; leaves quietly when there is nothing to do.
+
+    `between` is called every now and then while it works: short things that cannot wait.
+    """
     token = claim(Prediction, pk)
     if token is None:
         return
     prediction = Prediction.objects.get(pk=pk)
     with heartbeat(Prediction, pk, token) as lost:
         try:
-            analysis, heatmaps = _analyse(prediction, token, lost.is_set)
+            analysis, heatmaps = _analyse(prediction, token, lost.is_set, between)
             _store(prediction, token, analysis, heatmaps)
         except LeaseLost:
             log.warning("prediction %s: lease lost, stopped", pk)
@@ -62,15 +65,18 @@ def run_prediction(pk: int) -> None:
 
 
 def _analyse(
-    prediction: Prediction, token: int, is_lost: Callable[[], bool]
+    prediction: Prediction,
+    token: int,
+    is_lost: Callable[[], bool],
+    between: Callable[[], None],
 ) -> tuple[SeriesAnalysis, list[Heatmap]]:
-    slices = [_slice(instance) for instance in _instances(prediction)]
+    slices = [slice_of(instance) for instance in _instances(prediction)]
     models = models_from(prediction.model_versions.all())
     analysis = analyse_series(
         slices,
         models,
         override_gate=prediction.override,
-        on_progress=_reporter(prediction.pk, token, is_lost),
+        on_progress=_reporter(prediction.pk, token, is_lost, between),
     )
     return analysis, heatmaps_of(slices, analysis.findings, models.malignancy)
 
@@ -79,7 +85,7 @@ def _instances(prediction: Prediction) -> list[Instance]:
     return list(prediction.series.instances.select_related("series__study"))
 
 
-def _slice(instance: Instance) -> SliceInput:
+def slice_of(instance: Instance) -> SliceInput:
     try:
         hu = hounsfield(storage.path_of(instance))
     except FileNotFoundError as error:
@@ -122,7 +128,9 @@ def _contrast(prediction: Prediction, analysis: SeriesAnalysis) -> dict[str, Any
     }
 
 
-def _reporter(pk: int, token: int, is_lost: Callable[[], bool]) -> Callable[[float], None]:
+def _reporter(
+    pk: int, token: int, is_lost: Callable[[], bool], between: Callable[[], None]
+) -> Callable[[float], None]:
     last = 0.0
 
     def report(fraction: float) -> None:
@@ -132,6 +140,7 @@ def _reporter(pk: int, token: int, is_lost: Callable[[], bool]) -> Callable[[flo
         if time.monotonic() - last > PROGRESS_EVERY:
             last = time.monotonic()
             held(Prediction, pk, token).update(progress=fraction)
+            between()
 
     return report
 
@@ -184,11 +193,11 @@ def _fail(pk: int, token: int, error: Exception) -> None:
         status=Status.FAILED,
         finished_at=timezone.now(),
         code=type(error).__name__[:40],
-        reason=_in_words(error),
+        reason=in_words(error),
     )
 
 
-def _in_words(error: Exception) -> str:
+def in_words(error: Exception) -> str:
     """What a doctor can do something with; the details are in the worker's log."""
     for kind, words in _WORDS.items():
         if isinstance(error, kind):

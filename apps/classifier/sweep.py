@@ -11,6 +11,7 @@ from apps.cases.models import Case, Series
 from apps.cases.storage import remove_stale_incoming
 from apps.classifier.lease import expired
 from apps.classifier.models import Prediction, TrainingRun
+from apps.classifier.place_questions import give_up_waiting
 from apps.classifier.self_start import start_due_runs
 from apps.classifier.services import request_prediction
 from apps.classifier.tasks import predict, train
@@ -33,6 +34,7 @@ def sweep() -> None:
     for queue, (model, task) in QUEUES.items():
         _nudge_forgotten(queue, model, task)
     clear_away_lost_uploads()
+    give_up_waiting()
     start_due_runs()
 
 

@@ -13,9 +13,17 @@ _serves_inference = False
 
 @shared_task
 def predict(prediction_id: int) -> None:
+    from apps.classifier.place_answers import answer_waiting
     from apps.classifier.prediction import run_prediction
 
-    run_prediction(prediction_id)
+    run_prediction(prediction_id, between=answer_waiting)
+
+
+@shared_task
+def answer_place(question_id: int) -> None:
+    from apps.classifier.place_answers import answer
+
+    answer(question_id)
 
 
 @shared_task

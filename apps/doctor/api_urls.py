@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from apps.doctor import api, opinion_api, reading_api, structured_api
+from apps.doctor import api, opinion_api, place_api, reading_api, structured_api
 
 urlpatterns = [
     path("worklist/", api.WorklistView.as_view(), name="worklist"),
@@ -34,6 +34,13 @@ urlpatterns = [
         "text-templates/<uuid:public_id>/",
         structured_api.TextTemplateView.as_view(),
         name="text_template",
+    ),
+    path("cases/<uuid:public_id>/places/", place_api.PlacesView.as_view(), name="case_places"),
+    path("places/<uuid:public_id>/", place_api.PlaceView.as_view(), name="place"),
+    path(
+        "places/<uuid:public_id>/heatmap/",
+        place_api.PlaceHeatmapView.as_view(),
+        name="place_heatmap",
     ),
     path("cases/<uuid:public_id>/claim/", api.ClaimView.as_view(), name="case_claim"),
     path("cases/<uuid:public_id>/release/", api.ReleaseView.as_view(), name="case_release"),

@@ -12,7 +12,7 @@ from apps.accounts.tests.factories import request_of
 from apps.cases.models import Case
 from apps.cases.services import claim_case, take_over_case
 from apps.cases.tests.factories import make_case, small_phantom
-from apps.classifier.models import Finding, Prediction, TrainingExample
+from apps.classifier.models import Finding, PlaceQuestion, Prediction, TrainingExample
 from apps.classifier.tests.factories import make_finding, make_prediction
 from tests.people import logged_in
 
@@ -323,3 +323,47 @@ def test_doctor_first_asks_for_the_opinion_and_then_shows_the_ai(
     expect(desk.locator("#verdict-news")).to_contain_text("Signed at")
     desk.locator("#tab-history").click()
     expect(desk.locator("#pane-history")).to_contain_text("Before the AI was shown No cancer")
+
+
+def test_a_click_asks_the_ai_about_a_place(desk, live_server, waiting):
+    open_case(desk, live_server, waiting, images=True)
+    desk.locator("#ask-place").click()
+    box = desk.locator(".ctv-port").bounding_box()
+    desk.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    expect(desk.locator("#place-answers")).to_contain_text("The AI looks")
+    question = PlaceQuestion.objects.get()
+    assert (question.row, question.column) == pytest.approx((32, 32), abs=1)
+    PlaceQuestion.objects.update(
+        status="done",
+        nodule_probability=0.91,
+        malignancy_probability=0.74,
+        diameter_mm=9.2,
+        models_key="malignancy-v3 nodule-v3",
+        answered_at=timezone.now(),
+    )
+    expect(desk.locator("#place-answers")).to_contain_text("0.74 high")
+    expect(desk.locator("ct-viewer [data-finding]")).to_have_count(1)
+    desk.get_by_role("button", name="Mark as a nodule").click()
+    expect(desk.locator("[data-mark]").get_by_label("Long axis in mm")).to_have_value("9.2")
+
+
+def test_the_structured_form_calculates_and_is_signed(desk, live_server, waiting):
+    make_prediction(waiting, findings=[{"malignancy_probability": 0.6, "diameter_mm": 9.0}])
+    open_case(desk, live_server, waiting)
+    write_verdict(desk, "uncertain", "Nodule")
+    desk.locator("#structured > summary").click()
+    desk.get_by_role("button", name="Finding 1, 9 mm").click()
+    desk.get_by_label("Short axis, mm").fill("7")
+    desk.get_by_label("Place").select_option("rul")
+    expect(desk.locator("#lung-rads")).to_contain_text("Lung-RADS 4A")
+    expect(desk.locator(".nodule-answer")).to_contain_text("Mean 8 mm")
+    desk.get_by_label("Category in the report").select_option("4X")
+    desk.locator("#sign-verdict").click()
+    expect(desk.locator("#sign-problem")).to_contain_text("Say why you give another one")
+    desk.get_by_label("Why not the calculated one?").fill("spiculated")
+    desk.fill("#coded-diagnosis", "Solitary pulmonary nodule [ICD-10-CM R91.1]")
+    expect(desk.locator("#diagnoses")).to_have_value(re.compile("R91.1"))
+    desk.locator("#sign-verdict").click()
+    expect(desk.locator("#verdict-news")).to_contain_text("Signed at")
+    verdict = waiting.verdicts.get()
+    assert (verdict.lung_rads, verdict.nodules[0]["place"]) == ("4X", "rul")

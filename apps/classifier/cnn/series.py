@@ -30,7 +30,7 @@ SQUARENESS = 0.02
 SMALLEST_SIDE = 64
 THICK_MM = 5.0
 CALIBRATION_TOLERANCE_HU = 60
-PROBE_DIAMETER_MM = 10.0
+PROBE_SIZES_MM = (10.0, 20.0, 35.0, 60.0)
 
 __all__ = [
     "ChestAnswer",
@@ -306,8 +306,7 @@ def probe(
     if not (0 <= row < rows and 0 <= column < columns):
         raise ValueError("The place lies outside the image.")
     scan = Scan(ordered, offsets_mm(ordered))
-    sizes = (PROBE_DIAMETER_MM, 20.0, 35.0, 60.0)
-    asked = [Candidate(index, row, column, size, 0.0) for size in sizes]
+    asked = [Candidate(index, row, column, size, 0.0) for size in PROBE_SIZES_MM]
     surest = max(finder.mark(scan, asked, models.nodule), key=lambda m: m.probability)
     best = finder.measured(scan, surest)
     return ProbeAnswer(

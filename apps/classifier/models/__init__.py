@@ -5,6 +5,7 @@ from apps.classifier.models.adjudication import (
     Opinion,
 )
 from apps.classifier.models.learning import TrainingExample, TrainingRun
+from apps.classifier.models.place import PlaceQuestion
 from apps.classifier.models.prediction import (
     Finding,
     FindingHeatmap,
@@ -22,6 +23,7 @@ __all__ = [
     "LoopSettings",
     "ModelVersion",
     "Opinion",
+    "PlaceQuestion",
     "Prediction",
     "TrainingExample",
     "TrainingRun",

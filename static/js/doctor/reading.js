@@ -4,6 +4,7 @@ import { Draft } from "./draft.js";
 import { button, icon, make, notice } from "./elements.js";
 import { FindingList } from "./findings.js";
 import { NoduleForm } from "./nodule_form.js";
+import { Places } from "./places.js";
 import "./priors.js";
 import { ask } from "./server.js";
 import { textTools } from "./texts.js";
@@ -30,6 +31,7 @@ const list = new FindingList({
   list: byId("finding-list"), missedList: byId("missed-list"), draft, changed, go: goTo, imageWords,
 });
 const nodules = new NoduleForm({ draft, changed, url: `${root.api}lung-rads/` });
+const places = new Places({ url: `${root.api}places/`, redraw: () => showOnImages(), go: goTo, mark: markPlace });
 const viewer = () => document.querySelector("ct-viewer:not([data-prior])");
 
 // ---------- Showing the state ----------
@@ -91,6 +93,7 @@ function showSteps() {
   show("write-verdict", may && !onVerdict && (open || dirty));
   show("sign-verdict", may && onVerdict && (open || dirty));
   show("mark-missed-box", may);
+  show("ask-place", may && !state.ai_hidden);
   byId("sign-verdict").textContent = state.ai_hidden ? "Record opinion" : reported ? "Sign correction" : "Sign verdict";
   byId("write-verdict").textContent = state.ai_hidden ? "Write opinion" : "Write verdict";
   show("next-form", Boolean(byId("next-form").dataset.doctor) && !(may && (open || dirty)));
@@ -143,7 +146,7 @@ function showOnImages() {
   const screen = viewer();
   if (!screen) return;
   const own = draft.data.missed.map((mark) => ({ ...mark, id: mark.key, source: "doctor" }));
-  const shown = [...state.findings, ...own].filter((one) => one.series === series);
+  const shown = [...state.findings, ...own, ...places.marks].filter((one) => one.series === series);
   const profile = state.predictions.find((one) => one.series === series && one.standing)?.profile;
   const text = JSON.stringify([shown, profile]);
   if (screen.shownText === text) return;
@@ -193,28 +196,51 @@ document.addEventListener("ct-finding", (event) => {
 document.querySelectorAll("[data-series]").forEach((thumb) => thumb.addEventListener("click", () => showSeries(thumb.dataset.series)));
 
 // ---------- Marking what the AI missed ----------
+const PICKS = {
+  "mark-missed": "Click the middle of the nodule in the image.",
+  "ask-place": "Click any place in the image: the AI says what it thinks of it.",
+};
+let picking = "";
+
 function stopPicking() {
   if (viewer()) viewer().pickMode = false;
-  byId("mark-missed").setAttribute("aria-pressed", "false");
+  picking = "";
+  for (const id of Object.keys(PICKS)) byId(id).setAttribute("aria-pressed", "false");
   byId("pick-hint").hidden = true;
 }
 
-byId("mark-missed").addEventListener("click", () => {
-  if (!viewer()?.instanceId) return window.showToast("The images are not there yet.", "info");
-  if (viewer().pickMode) return stopPicking();
-  viewer().pickMode = true;
-  byId("mark-missed").setAttribute("aria-pressed", "true");
-  byId("pick-hint").hidden = false;
-});
+for (const [id, words] of Object.entries(PICKS)) {
+  byId(id).addEventListener("click", () => {
+    if (!viewer()?.instanceId) return window.showToast("The images are not there yet.", "info");
+    const again = picking === id;
+    stopPicking();
+    if (again) return undefined;
+    picking = id;
+    viewer().pickMode = true;
+    byId(id).setAttribute("aria-pressed", "true");
+    byId("pick-words").textContent = words;
+    byId("pick-hint").hidden = false;
+    return undefined;
+  });
+}
+
+function markPlace(place, diameter_mm) {
+  const key = `mark-${crypto.getRandomValues(new Uint32Array(2)).join("-")}`;
+  const { instance_id, row, column } = place;
+  draft.data.missed.push({ key, series: place.series, instance_id, row, column, diameter_mm, label: "malignant", retrain: true });
+  changed();
+  list.select(key);
+}
+
 document.addEventListener("keydown", (event) => event.key === "Escape" && stopPicking());
 document.addEventListener("ct-pick", (event) => {
   if (event.target !== viewer()) return;
   const { instance_id, row, column } = event.detail;
-  const key = `mark-${crypto.getRandomValues(new Uint32Array(2)).join("-")}`;
-  draft.data.missed.push({ key, series, instance_id, row, column, diameter_mm: 8, label: "malignant", retrain: true });
+  const place = { series, instance_id, row, column };
+  // Asking goes on, click after click, until Escape; a mark is set once.
+  if (picking === "ask-place") return places.ask(place, imageWords(place));
   stopPicking();
-  changed(true);
-  list.select(key);
+  return markPlace(place, 8);
 });
 
 // ---------- The draft ----------

@@ -30,6 +30,7 @@ export async function ask(url, body, more = {}) {
   } catch {
     throw new Refused("The server cannot be reached. What you typed is kept in this tab; try again when the connection is back.", 0);
   }
+  if (response.status === 204) return null;
   const data = await response.json().catch(() => null);
   if (response.ok && data && !response.redirected) return data;
   throw new Refused(wordsFor(response, data), response.redirected ? 401 : response.status, data);

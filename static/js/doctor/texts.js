@@ -64,7 +64,7 @@ export function textTools({ root, form, changed }) {
     try {
       await ask(`${root.templates}${one.public_id}/`, {}, { method: "DELETE" });
     } catch (trouble) {
-      if (trouble.status !== 204) toast(trouble.message, "error");
+      toast(trouble.message, "error");
     }
     await fetchOwn();
   });
