@@ -260,6 +260,7 @@ SPECTACULAR_SETTINGS = {
         "ConfirmationKindEnum": "apps.classifier.models.Confirmation.Kind",
         "MeasurementKindEnum": "apps.cases.models.Measurement.Kind",
         "ConfirmationLabelEnum": "apps.classifier.models.Confirmation.Label",
+        "LungRadsCategoryEnum": "apps.doctor.lung_rads.CATEGORIES",
         "CaseStatusEnum": "apps.cases.models.Case.Status",
         "PredictionStatusEnum": "apps.classifier.models.Prediction.Status",
         "TaskEnum": "apps.classifier.models.ModelVersion.Task",

@@ -116,6 +116,14 @@ TABLE = [
     ("GET", "doctor/rows/", "", DOCTORS),
     ("POST", "doctor/search/", "", DOCTORS),
     ("POST", "doctor/next/", "", DOCTORS),
+    # Which cases, and to whom, is tested in apps/doctor/tests/test_assigning.py.
+    ("POST", "doctor/assign/", "", DOCTORS),
+    ("GET", "doctor/absences/", "", DOCTORS),
+    ("POST", "doctor/absences/", "", DOCTORS),
+    ("POST", "doctor/absences/<int:pk>/cancel/", "", DOCTORS_BUT_NO_SUCH_ROW),
+    ("GET", "doctor/statistics/", "", DOCTORS),
+    ("GET", "doctor/cases/<uuid:public_id>/critical/", CASE, READ),
+    ("POST", "doctor/cases/<uuid:public_id>/critical/", CASE, READ),
     ("GET", "doctor/cases/<uuid:public_id>/confirm/", CASE, READ),
     ("POST", "doctor/cases/<uuid:public_id>/confirm/", CASE, READ),
     ("GET", "doctor/opinions/", "", DOCTORS),
@@ -131,6 +139,8 @@ TABLE = [
     ("GET", "doctor/cases/<uuid:public_id>/compare/", CASE, LOOK_AS_READER),
     ("GET", "doctor/cases/<uuid:public_id>/report.pdf", CASE, LOOK_AS_READER),
     ("GET", "doctor/cases/<uuid:public_id>/report.json", CASE, LOOK_AS_READER),
+    ("GET", "doctor/cases/<uuid:public_id>/report.sr.dcm", CASE, LOOK_AS_READER),
+    ("GET", "doctor/cases/<uuid:public_id>/report.marks.dcm", CASE, LOOK_AS_READER),
     # --- operations
     ("GET", "operations/", "", ADMINS),
     ("GET", "operations/state/", "", ADMINS),
@@ -192,6 +202,8 @@ TABLE = [
     # Whose question it is, and of which case, is tested in apps/doctor/tests/test_places.py.
     ("GET", API + "places/<uuid:public_id>/", "", DOCTORS_BUT_NO_SUCH_ROW),
     ("GET", API + "places/<uuid:public_id>/heatmap/", "", DOCTORS_BUT_NO_SUCH_ROW),
+    ("POST", API + "cases/<uuid:public_id>/verdicts/preview/", CASE, READ),
+    ("POST", API + "cases/<uuid:public_id>/addenda/", CASE, READ),
     ("POST", API + "cases/<uuid:public_id>/claim/", CASE, READ),
     ("POST", API + "cases/<uuid:public_id>/release/", CASE, READ),
     ("POST", API + "cases/<uuid:public_id>/take-over/", CASE, READ),

@@ -7,12 +7,22 @@ import pytest
 from django.apps import apps
 from django.contrib import admin
 from django.db import InternalError, connection, models, transaction
+from django.utils import timezone
 
 from apps.accounts.tests.factories import request_of
 from apps.audit.models import AppendOnlyError, AppendOnlyModel, AuditEvent
 from apps.audit.services import record
 from apps.audit.triggers import _statements
-from apps.cases.models import AccessGrant, CaseEvent, Report, UnaidedOpinion, Verdict
+from apps.cases.after_report import add_addendum, record_critical_result
+from apps.cases.models import (
+    AccessGrant,
+    Addendum,
+    CaseEvent,
+    CriticalResult,
+    Report,
+    UnaidedOpinion,
+    Verdict,
+)
 from apps.cases.services import break_glass
 from apps.cases.tests.factories import make_case
 from apps.classifier.models import Confirmation, FindingVerdict, FrozenTestSet, Opinion
@@ -26,6 +36,8 @@ APPEND_ONLY = [
     Verdict,
     Report,
     UnaidedOpinion,
+    Addendum,
+    CriticalResult,
     FindingVerdict,
     Opinion,
     Confirmation,
@@ -37,6 +49,17 @@ APPEND_ONLY = [
 def rows(people: People) -> None:
     """One row, at least, of every append-only table."""
     case = make_case(people.home, status="reported", doctor=people.owner)
+    request = request_of(people.owner)
+    add_addendum(case, request=request, revision=case.revision, text="One more line")
+    record_critical_result(
+        case,
+        request=request,
+        told_to="Dr Ward",
+        how="phone",
+        what="Pneumothorax",
+        told_at=timezone.now(),
+        read_back=True,
+    )
     UnaidedOpinion.objects.create(reading=case.readings.get(), cancer="no")
     break_glass(case, request=request_of(people.admin), reason="asked by the ward")
     finding = make_prediction(case, findings=[{}]).findings.get()

@@ -75,12 +75,13 @@ class PersonAdmin(AuditedAdmin, UserAdmin):
             EmailAddress.objects.filter(user=obj).delete()
         if {"role", "site"} & set(form.changed_data) and obj.reading_groups.exists():
             obj.reading_groups.clear()
+            obj.led_groups.clear()
             messages.warning(request, f"{obj} is in no reading group any more.")
 
 
 @admin.register(Site)
 class SiteAdmin(AuditedAdmin):
-    audited_values = ("name", "reads_twice", "reading_mode")
+    audited_values = ("name", "reads_twice", "reading_mode", "shows_statistics")
     list_display = ["name", "reads_twice", "reading_mode"]
     search_fields = ["name"]
 
@@ -92,12 +93,12 @@ class SiteAdmin(AuditedAdmin):
 @admin.register(ReadingGroup)
 class ReadingGroupAdmin(AuditedAdmin):
     form = ReadingGroupForm
-    audited_values = ("name", "site", "members")
+    audited_values = ("name", "site", "members", "leads")
     list_display = ["name", "site"]
     list_filter = ["site"]
     list_select_related = ["site"]
     search_fields = ["name", "members__email", "members__last_name"]
-    autocomplete_fields = ["members"]
+    autocomplete_fields = ["members", "leads"]
 
 
 @admin.register(ApiToken)

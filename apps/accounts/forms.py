@@ -50,7 +50,7 @@ class NewPasswordForm(AdminPasswordChangeForm):
 class ReadingGroupForm(forms.ModelForm):
     class Meta:
         model = ReadingGroup
-        fields = ["name", "site", "members"]
+        fields = ["name", "site", "members", "leads"]
 
     def clean(self) -> dict[str, Any]:
         """A member sees every case sent to the group, so only doctors of its site may be one."""
@@ -58,6 +58,9 @@ class ReadingGroupForm(forms.ModelForm):
         for member in cleaned.get("members", []):
             if member.role != Role.DOCTOR or member.site != cleaned.get("site"):
                 self.add_error("members", f"{member} is not a doctor of this site.")
+        for lead in cleaned.get("leads", []):
+            if lead not in cleaned.get("members", []):
+                self.add_error("leads", f"{lead} is not a member of this group.")
         return cleaned
 
 

@@ -1,5 +1,6 @@
 """Who may log in, where they work, and in which groups they read."""
 
+from datetime import date
 from typing import Any
 
 from django.contrib.auth.models import AbstractUser, UserManager
@@ -32,6 +33,12 @@ class Site(models.Model):
         default=ReadingMode.CONCURRENT,
         help_text="Doctor first: whatever the AI said of a case is hidden from a doctor until "
         "their own opinion of it is recorded.",
+    )
+
+    shows_statistics = models.BooleanField(
+        "doctors see each other's statistics",
+        default=False,
+        help_text="Otherwise each doctor sees only their own.",
     )
 
     class Meta:
@@ -108,6 +115,12 @@ class ReadingGroup(models.Model):
     name = models.CharField(max_length=120)
     site = models.ForeignKey(Site, on_delete=models.PROTECT, related_name="reading_groups")
     members = models.ManyToManyField(User, related_name="reading_groups", blank=True)
+    leads = models.ManyToManyField(
+        User,
+        related_name="led_groups",
+        blank=True,
+        help_text="Members who may give waiting cases to a doctor of the group.",
+    )
 
     class Meta:
         ordering = ["name"]
@@ -115,6 +128,33 @@ class ReadingGroup(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+
+class Absence(models.Model):
+    """Days on which a doctor is away and another one reads what was sent to them."""
+
+    doctor = models.ForeignKey(User, on_delete=models.CASCADE, related_name="absences")
+    deputy = models.ForeignKey(User, on_delete=models.CASCADE, related_name="deputising")
+    first_day = models.DateField()
+    last_day = models.DateField()
+
+    class Meta:
+        ordering = ["first_day", "id"]
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(last_day__gte=models.F("first_day")), name="absence_has_an_end"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.doctor} away, {self.deputy} reads"
+
+    @classmethod
+    def represented_by(cls, user: User, day: date) -> models.QuerySet:
+        """The keys of the doctors of the user's site for whom they read on this day."""
+        return cls.objects.filter(
+            deputy=user, doctor__site_id=user.site_id, first_day__lte=day, last_day__gte=day
+        ).values("doctor_id")
 
 
 class ApiToken(TokenProxy):

@@ -64,6 +64,7 @@ class AuditEvent(AppendOnlyModel):
         CRITICAL_RESULT = "critical_result", "noted who was told a critical result"
         DEPUTY = "deputy", "named a deputy"
         VERDICT = "verdict", "gave a verdict"
+        ADDENDUM = "addendum", "signed an addendum"
         RETURNED = "returned", "returned"
         OVERRIDDEN = "overridden", "overrode the chest gate"
         PREDICTION_REQUESTED = "prediction_requested", "asked for a prediction"

@@ -16,8 +16,10 @@ from apps.audit.models import AuditEvent
 from apps.audit.services import record
 from apps.cases.models import (
     AccessGrant,
+    Addendum,
     Case,
     CaseEvent,
+    CriticalResult,
     Instance,
     Measurement,
     Patient,
@@ -228,6 +230,22 @@ class VerdictAdmin(PatientDataAdmin):
     search_fields = ["doctor__email", "text", "case__public_id"]
     list_select_related = ["case", "doctor"]
     date_hierarchy = "given_at"
+
+
+@admin.register(Addendum)
+class AddendumAdmin(PatientDataAdmin):
+    list_display = ["signed_at", link_to("signed_by"), link_to("report")]
+    list_filter = ["signed_at"]
+    search_fields = ["signed_by__email", "report__case__public_id", "text"]
+    list_select_related = ["signed_by", "report"]
+
+
+@admin.register(CriticalResult)
+class CriticalResultAdmin(PatientDataAdmin):
+    list_display = ["told_at", "told_to", "how", "read_back", link_to("told_by"), link_to("case")]
+    list_filter = ["how", "read_back", "told_at"]
+    search_fields = ["told_by__email", "case__public_id", "told_to", "what"]
+    list_select_related = ["told_by", "case"]
 
 
 @admin.register(Report)

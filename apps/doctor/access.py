@@ -7,7 +7,7 @@ from apps.accounts.models import User
 from apps.accounts.permissions import Permission
 from apps.audit.models import AuditEvent
 from apps.audit.services import record
-from apps.cases.models import Case, UnaidedOpinion, Verdict
+from apps.cases.models import Case, CriticalResult, UnaidedOpinion, Verdict
 from apps.cases.unaided import hides_ai
 from apps.classifier.models import Confirmation, Prediction
 from apps.classifier.services import predictions_of
@@ -53,6 +53,12 @@ def visible_predictions(case: Case, user: User) -> QuerySet[Prediction]:
     """The case's predictions, newest first; none while they are kept from this doctor."""
     asked = predictions_of(case)
     return asked.none() if hides_ai(case, user) else asked
+
+
+def critical_results_for(case: Case, user: User) -> QuerySet[CriticalResult]:
+    """Who was told what, newest first; to who must read alone first only what they told."""
+    told = case.critical_results.select_related("told_by")
+    return told.filter(told_by=user) if reads_alone(case, user) else told
 
 
 def confirmations_for(case: Case, user: User) -> QuerySet[Confirmation]:

@@ -13,6 +13,7 @@ from rest_framework.serializers import Serializer
 from rest_framework.views import APIView
 
 from apps.accounts.permissions import Permission
+from apps.cases.after_report import add_addendum
 from apps.cases.api import FOREVER
 from apps.cases.looks import record_first_look, record_look
 from apps.cases.models import Case, Instance, Verdict
@@ -31,7 +32,8 @@ from apps.classifier.services import override_gate, predictions_of, retry_predic
 from apps.doctor import serializers
 from apps.doctor.access import look_up, looks_only, verdicts_for
 from apps.doctor.reading import finding_data
-from apps.doctor.services import correct_chest, findings_of, sign
+from apps.doctor.report import report_body
+from apps.doctor.services import correct_chest, findings_of, next_number, sign
 from apps.doctor.worklist import cases_for, rows_for
 
 # As on the reading page: technicians prepare a case and see neither scores nor verdicts.
@@ -162,7 +164,9 @@ class VerdictsView(ListAPIView):
         case = visible_case(self.request, self.kwargs["public_id"])
         record_look(self.request, case, what="verdicts")
         seen = verdicts_for(case, self.request.user)
-        return seen.select_related("doctor", "report").prefetch_related("finding_verdicts__finding")
+        return seen.select_related("doctor", "report").prefetch_related(
+            "finding_verdicts__finding", "report__addenda__signed_by"
+        )
 
     @extend_schema(
         request=serializers.VerdictInSerializer,
@@ -182,6 +186,45 @@ class VerdictsView(ListAPIView):
         except CaseConflict as conflict:
             raise Conflict(conflict.message) from conflict
         return Response(serializers.SignedSerializer(signed).data, status=201)
+
+
+class VerdictPreviewView(APIView):
+    """POST a verdict as for signing: the report that it would become. Stores nothing."""
+
+    permission = Permission.READ_CASE
+
+    @extend_schema(
+        request=serializers.VerdictInSerializer,
+        responses=serializers.PreviewSerializer,
+        operation_id="case_preview_report",
+    )
+    def post(self, request: Request, public_id: UUID) -> Response:
+        case = readable_case(request, public_id)
+        refuse_hidden(case, request)
+        given = checked(serializers.VerdictInSerializer, request, case=case, user=request.user)
+        record_first_look(request, case, what="preview")
+        text = report_body(case, request.user, given.answer(), next_number(case))
+        return Response(serializers.PreviewSerializer({"report": text}).data)
+
+
+class AddendaView(APIView):
+    """POST: sign an addition to the newest report; the report stays as it was signed."""
+
+    permission = Permission.READ_CASE
+
+    @extend_schema(
+        request=serializers.AddendumInSerializer,
+        responses={201: serializers.AddendumSerializer},
+        operation_id="case_add_addendum",
+    )
+    def post(self, request: Request, public_id: UUID) -> Response:
+        case = readable_case(request, public_id)
+        given = checked(serializers.AddendumInSerializer, request).validated_data
+        try:
+            added = add_addendum(case, request=request, **given)
+        except CaseConflict as conflict:
+            raise Conflict(conflict.message) from conflict
+        return Response(serializers.AddendumSerializer(added).data, status=201)
 
 
 class StepView(APIView):

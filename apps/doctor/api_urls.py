@@ -42,6 +42,12 @@ urlpatterns = [
         place_api.PlaceHeatmapView.as_view(),
         name="place_heatmap",
     ),
+    path(
+        "cases/<uuid:public_id>/verdicts/preview/",
+        api.VerdictPreviewView.as_view(),
+        name="case_verdict_preview",
+    ),
+    path("cases/<uuid:public_id>/addenda/", api.AddendaView.as_view(), name="case_addenda"),
     path("cases/<uuid:public_id>/claim/", api.ClaimView.as_view(), name="case_claim"),
     path("cases/<uuid:public_id>/release/", api.ReleaseView.as_view(), name="case_release"),
     path("cases/<uuid:public_id>/take-over/", api.TakeOverView.as_view(), name="case_take_over"),

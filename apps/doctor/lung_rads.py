@@ -1,8 +1,13 @@
 """Lung-RADS v2022: the category of a nodule and of a screening CT, with the rule that gave it.
 
 After the American College of Radiology's assessment categories of November 2022 (Christensen et
-al., CHEST 2024;165:738-753). Sizes are mean diameters in mm, to one decimal. Only for screening
-CT; the doctor may give another category and say why.
+al., CHEST 2024;165:738-753). Compared with what was at hand: the size limits of baseline, new and
+growing nodules with the table of v1.1, which v2022 kept (NCBI Bookshelf NBK568579, appendix A
+table 2), growth and the rule on crossing a limit with the ACR's notes as published for readers,
+airways, cysts, slow growth and stepping down with summaries of the release
+(diagnosticimaging.com, ECR 2025 C-22137). The ACR's own v2022 table was not at hand. Sizes are
+mean diameters in mm, to one decimal. Only for screening CT; the doctor may give another category
+and say why.
 """
 
 from collections.abc import Sequence

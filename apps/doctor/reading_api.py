@@ -1,6 +1,7 @@
 """While a doctor reads: the draft that is kept, and the opinion before the AI is shown."""
 
 import json
+import re
 from uuid import UUID
 
 from drf_spectacular.utils import extend_schema
@@ -19,6 +20,7 @@ from apps.doctor.api import Conflict, checked, readable_case
 from apps.doctor.serializers import LARGEST_REVISION
 
 LARGEST_DRAFT = 300_000
+_NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
 
 
 class DraftSerializer(serializers.ModelSerializer):
@@ -33,8 +35,12 @@ class DraftSerializer(serializers.ModelSerializer):
         read_only_fields = ["saved_at"]
 
     def validate_data(self, data: dict) -> dict:
-        if len(json.dumps(data)) > LARGEST_DRAFT:
+        text = json.dumps(data, ensure_ascii=False)
+        if len(text) > LARGEST_DRAFT:
             raise serializers.ValidationError("This draft is too large to be kept.")
+        # PostgreSQL keeps neither in JSON: a NUL, and half of a surrogate pair.
+        if _NUL.search(text) or text != text.encode(errors="ignore").decode():
+            raise serializers.ValidationError("This draft has an unreadable sign in it.")
         return data
 
 

@@ -8,6 +8,7 @@ from xml.sax.saxutils import escape
 
 import cv2
 import numpy as np
+from django.utils import timezone
 from fhir.resources.R4B.diagnosticreport import DiagnosticReport
 from reportlab.lib.pagesizes import A4
 from reportlab.lib.styles import ParagraphStyle
@@ -17,9 +18,10 @@ from reportlab.pdfbase.ttfonts import TTFont
 from reportlab.pdfgen.canvas import Canvas
 from reportlab.platypus import Flowable, Image, KeepTogether, Paragraph, SimpleDocTemplate, Spacer
 
-from apps.cases.models import CaseEvent, Report
+from apps.cases.models import Addendum, CaseEvent, Report
 from apps.cases.pictures import hu_of
 from apps.classifier.models import Finding, FindingVerdict
+from apps.doctor.phrases import code_of
 from apps.imaging.refusal import Refusal
 from apps.imaging.rendering import png
 
@@ -27,6 +29,7 @@ LUNG_WINDOW = {"center": -600.0, "width": 1500.0}
 MOST_KEY_IMAGES = 6
 CT_CHEST = {"system": "http://loinc.org", "code": "24627-2", "display": "CT Chest"}
 RADIOLOGY = {"system": "http://terminology.hl7.org/CodeSystem/v2-0074", "code": "RAD"}
+ICD_10_CM_SYSTEM = "http://hl7.org/fhir/sid/icd-10-cm"
 FONT, BOLD = "DejaVuSans", "DejaVuSans-Bold"
 _PLAIN = ParagraphStyle("plain", fontName=FONT, fontSize=9.5, leading=14, spaceAfter=7)
 _HEAD = ParagraphStyle("head", parent=_PLAIN, fontName=BOLD, fontSize=14, leading=19)
@@ -40,6 +43,7 @@ def as_pdf(report: Report) -> bytes:
     first, *facts = title.split("\n")
     parts: list[Flowable] = [Paragraph(escape(first), _HEAD), _words("\n".join(facts))]
     parts += [_words(text) for text in paragraphs]
+    parts += [_words(addendum_in_words(one)) for one in report.addenda.select_related("signed_by")]
     target = BytesIO()
     document = SimpleDocTemplate(
         target,
@@ -59,6 +63,12 @@ def as_pdf(report: Report) -> bytes:
 
 def _words(text: str) -> Paragraph:
     return Paragraph(escape(text).replace("\n", "<br/>"), _PLAIN)
+
+
+def addendum_in_words(added: Addendum) -> str:
+    """An addition with who signed it and when."""
+    when = f"{timezone.localtime(added.signed_at):%d %B %Y, %H:%M %Z}"
+    return f"Addendum, signed by {added.signed_by} on {when}\n{added.text}"
 
 
 def _key_images(report: Report) -> list[Flowable]:
@@ -119,10 +129,13 @@ def as_fhir(report: Report) -> DiagnosticReport:
     case, verdict = report.case, report.verdict
     study, patient = case.study, case.study.patient
     corrected = case.events.filter(kind=CaseEvent.Kind.CORRECTED).exists()
+    added = [addendum_in_words(one) for one in report.addenda.select_related("signed_by")]
     conclusion = [verdict.get_cancer_display().capitalize(), *verdict.diagnoses, verdict.text]
+    if verdict.lung_rads:
+        conclusion.insert(1, f"Lung-RADS v2022 category {verdict.lung_rads}")
     data = {
         "id": str(case.public_id),
-        "status": "corrected" if corrected else "final",
+        "status": "appended" if added else "corrected" if corrected else "final",
         "category": [{"coding": [RADIOLOGY]}],
         "code": {"coding": [CT_CHEST]},
         "subject": {
@@ -143,12 +156,17 @@ def as_fhir(report: Report) -> DiagnosticReport:
         "presentedForm": [
             {
                 "contentType": "text/plain; charset=utf-8",
-                "data": base64.b64encode(report.body.encode()).decode(),
+                "data": base64.b64encode("\n\n".join([report.body, *added]).encode()).decode(),
             }
         ],
     }
     if study.accession_number:
         data["identifier"] = [{"value": study.accession_number}]
+    if codes := [code for line in verdict.diagnoses if (code := code_of(line))]:
+        data["conclusionCode"] = [
+            {"coding": [{"system": ICD_10_CM_SYSTEM, "code": code, "display": words}]}
+            for code, words in codes
+        ]
     if study.study_date:
         data["effectiveDateTime"] = study.study_date
     return DiagnosticReport(**data)

@@ -6,7 +6,7 @@ from typing import Any
 
 from rest_framework import serializers
 
-from apps.cases.models import Case, Instance, Verdict
+from apps.cases.models import Addendum, Case, Instance, Verdict
 from apps.cases.serializers import CaseSerializer, FiniteFloatField
 from apps.classifier.models import FindingHeatmap, FindingVerdict, Prediction
 from apps.doctor.answers import operating_point
@@ -113,6 +113,28 @@ class VerdictInSerializer(RevisionSerializer):
         """The validated verdict, as the service takes it."""
         data = {k: v for k, v in self.validated_data.items() if k != "revision"}
         return VerdictAnswer(**data)
+
+
+class PreviewSerializer(serializers.Serializer):
+    """The words that would be signed."""
+
+    report = serializers.CharField()
+
+
+class AddendumInSerializer(RevisionSerializer):
+    text = serializers.CharField(
+        max_length=10_000, error_messages={"blank": "Write what is to be added."}
+    )
+
+
+class AddendumSerializer(serializers.ModelSerializer):
+    """An addition to a signed report."""
+
+    signed_by = serializers.CharField()
+
+    class Meta:
+        model = Addendum
+        fields = ["text", "signed_by", "signed_at"]
 
 
 class ChestCorrectionSerializer(serializers.Serializer):
@@ -291,6 +313,7 @@ class VerdictSerializer(serializers.ModelSerializer):
     doctor = serializers.CharField()
     findings = FindingVerdictSerializer(source="finding_verdicts", many=True)
     report = serializers.CharField(source="report.body")
+    addenda = AddendumSerializer(source="report.addenda", many=True)
 
     class Meta:
         model = Verdict
@@ -307,6 +330,7 @@ class VerdictSerializer(serializers.ModelSerializer):
             "given_at",
             "findings",
             "report",
+            "addenda",
         ]
 
 

@@ -8,7 +8,7 @@ from django.conf import settings
 from django.utils import timezone
 from playwright.sync_api import Page, Route, expect
 
-from apps.accounts.tests.factories import request_of
+from apps.accounts.tests.factories import make_group, request_of
 from apps.cases.models import Case
 from apps.cases.services import claim_case, take_over_case
 from apps.cases.tests.factories import make_case, small_phantom
@@ -329,7 +329,8 @@ def test_a_click_asks_the_ai_about_a_place(desk, live_server, waiting):
     open_case(desk, live_server, waiting, images=True)
     desk.locator("#ask-place").click()
     box = desk.locator(".ctv-port").bounding_box()
-    desk.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    with desk.expect_response("**/places/"):
+        desk.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
     expect(desk.locator("#place-answers")).to_contain_text("The AI looks")
     question = PlaceQuestion.objects.get()
     assert (question.row, question.column) == pytest.approx((32, 32), abs=1)
@@ -367,3 +368,36 @@ def test_the_structured_form_calculates_and_is_signed(desk, live_server, waiting
     expect(desk.locator("#verdict-news")).to_contain_text("Signed at")
     verdict = waiting.verdicts.get()
     assert (verdict.lung_rads, verdict.nodules[0]["place"]) == ("4X", "rul")
+
+
+def test_the_report_is_previewed_signed_and_added_to(desk, live_server, waiting):
+    open_case(desk, live_server, waiting)
+    write_verdict(desk, "no", "Granuloma")
+    desk.locator("#preview-report").click()
+    expect(desk.locator("#preview-text")).to_contain_text("Verdict: no cancer")
+    assert not waiting.verdicts.exists()
+    desk.get_by_role("button", name="Go on writing").click()
+    expect(desk.locator("#preview-dialog")).to_be_hidden()
+    desk.locator("#sign-verdict").click()
+    expect(desk.locator("#verdict-news")).to_contain_text("Signed at")
+    desk.locator("#add-addendum").click()
+    desk.locator("#addendum-text").fill("Rib fracture, right 7.")
+    desk.get_by_role("button", name="Sign addendum").click()
+    expect(desk.locator("#addendum-dialog")).to_be_hidden()
+    desk.locator("#tab-history").click()
+    expect(desk.locator("#pane-history")).to_contain_text("Rib fracture, right 7.")
+
+
+def test_a_lead_ticks_cases_and_gives_them_away(desk, live_server, waiting, people):
+    group = make_group(people.owner, people.teammate)
+    group.leads.add(people.owner)
+    desk.goto(f"{live_server.url}/doctor/")
+    desk.locator("[data-assign]").check()
+    expect(desk.locator("#assign-count")).to_have_text("1")
+    refresh_list(desk)
+    expect(desk.locator("[data-assign]")).to_be_checked()
+    desk.get_by_label("Give the ticked cases to").select_option(str(people.teammate))
+    desk.get_by_role("button", name="Give 1").click()
+    expect(desk.get_by_text(f"1 given to {people.teammate}")).to_be_visible()
+    waiting.refresh_from_db()
+    assert waiting.receiver == people.teammate

@@ -1,6 +1,8 @@
 from apps.cases.models.imaging import Instance, Patient, Presentation, Series, Study
 from apps.cases.models.measurement import Measurement
 from apps.cases.models.reading import (
+    Addendum,
+    CriticalResult,
     Reading,
     Report,
     TextTemplate,
@@ -12,8 +14,10 @@ from apps.cases.models.work import AccessGrant, Case, CaseEvent
 
 __all__ = [
     "AccessGrant",
+    "Addendum",
     "Case",
     "CaseEvent",
+    "CriticalResult",
     "Instance",
     "Measurement",
     "Patient",

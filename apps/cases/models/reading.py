@@ -141,3 +141,47 @@ class Report(AppendOnlyModel):
 
     def __str__(self) -> str:
         return f"Report {self.pk} on {self.case}"
+
+
+class Addendum(AppendOnlyModel):
+    """What was added to a signed report later. The report itself stays as it was signed."""
+
+    report = models.ForeignKey(Report, on_delete=models.PROTECT, related_name="addenda")
+    signed_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="addenda"
+    )
+    signed_at = models.DateTimeField(auto_now_add=True)
+    text = models.TextField(max_length=10_000)
+
+    class Meta:
+        ordering = ["id"]
+        verbose_name_plural = "addenda"
+
+    def __str__(self) -> str:
+        return f"Addendum to {self.report}"
+
+
+class CriticalResult(AppendOnlyModel):
+    """A result that could not wait: who was told what, when, and whether they read it back."""
+
+    class How(models.TextChoices):
+        PHONE = "phone", "by telephone"
+        IN_PERSON = "in_person", "in person"
+        MESSAGE = "message", "by secure message"
+
+    case = models.ForeignKey(Case, on_delete=models.PROTECT, related_name="critical_results")
+    told_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="critical_results"
+    )
+    told_to = models.CharField(max_length=200, help_text="Name and role of who was told.")
+    how = models.CharField(max_length=12, choices=How)
+    what = models.TextField(max_length=2000)
+    told_at = models.DateTimeField()
+    read_back = models.BooleanField(help_text="They repeated it, and it was right.")
+    recorded_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["-id"]
+
+    def __str__(self) -> str:
+        return f"{self.told_to} told {self.get_how_display()}"

@@ -7,19 +7,21 @@ from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 
-from apps.accounts.models import ReadingGroup, Site, User
+from apps.accounts.models import Absence, ReadingGroup, Site, User
 from apps.accounts.permissions import Role
 from apps.audit.models import AppendOnlyModel
 from apps.cases.models.imaging import Study
+
+NOT_DONE = Q(status__in=["sent", "in_review", "returned"])
 
 
 class CaseQuerySet(models.QuerySet):
     def visible_to(self, user: User) -> "CaseQuerySet":
         """The cases whose images this user may open: the one place that decides it.
 
-        A technician: the own site's. A doctor: assigned to them, to a group of theirs, or in
-        their site's open pool, once sent. Anything else, and everything for an admin: only
-        while a break-glass grant of theirs lasts.
+        A technician: the own site's. A doctor: assigned to them, to a group of theirs, to a
+        doctor whose deputy they are today, or in their site's open pool, once sent. Anything
+        else, and everything for an admin: only while a break-glass grant of theirs lasts.
         """
         granted = Q(
             pk__in=AccessGrant.objects.filter(user=user, expires_at__gt=timezone.now()).values(
@@ -29,12 +31,17 @@ class CaseQuerySet(models.QuerySet):
         if user.role == Role.LABTECH:
             return self.filter(site_id=user.site_id)
         if user.role == Role.DOCTOR:
-            return self.filter(self._for_doctor(user) | granted)
+            groups = ReadingGroup.objects.filter(members=user).values("pk")
+            away = Absence.represented_by(user, timezone.localdate())
+            return self.filter(self._for_doctor(user, groups, away) | granted)
         return self.filter(granted)
 
     def readable_by(self, user: User) -> "CaseQuerySet":
         """A doctor's worklist: visible without break-glass."""
-        return self.filter(self._for_doctor(user))
+        # As numbers: PostgreSQL uses the indexes of an OR only where no part of it is a query.
+        groups = list(ReadingGroup.objects.filter(members=user).values_list("pk", flat=True))
+        away = [one["doctor_id"] for one in Absence.represented_by(user, timezone.localdate())]
+        return self.filter(self._for_doctor(user, groups, away))
 
     def claimable_by(self, user: User) -> "CaseQuerySet":
         """What this doctor may take for reading: a second look needs other eyes than the first."""
@@ -52,10 +59,13 @@ class CaseQuerySet(models.QuerySet):
         return visible.readable_by(user) if user.role == Role.DOCTOR else self.none()
 
     @staticmethod
-    def _for_doctor(user: User) -> Q:
-        groups = ReadingGroup.objects.filter(members=user).values("pk")
+    def _for_doctor(
+        user: User, groups: models.QuerySet | list[int], away: models.QuerySet | list[int]
+    ) -> Q:
         pool = Q(receiver__isnull=True, receiver_group__isnull=True, site_id=user.site_id)
         own = Q(receiver=user) | Q(receiver_group__in=groups) | Q(claimed_by=user) | pool
+        # A deputy reads what was sent to the doctor who is away, while they are.
+        own |= Q(receiver__in=away)
         return own & ~Q(status__in=[Case.Status.DRAFT, Case.Status.WITHDRAWN])
 
 
@@ -120,7 +130,25 @@ class Case(models.Model):
 
     class Meta:
         ordering = ["priority", "sent_at", "id"]
-        indexes = [models.Index(fields=["site", "status", "priority", "sent_at"])]
+        indexes = [
+            models.Index(fields=["site", "status", "priority", "sent_at"]),
+            # The few cases that somebody still has to do with, by each way that they reach a
+            # doctor: a worklist never looks at the many that are reported.
+            *(
+                models.Index(fields=fields, condition=NOT_DONE, name=f"open_cases_{fields[0]}")
+                for fields in (
+                    ["site", "priority", "sent_at"],
+                    ["receiver"],
+                    ["receiver_group"],
+                    ["claimed_by"],
+                )
+            ),
+            models.Index(
+                fields=["-reported_at", "-id"],
+                condition=Q(status="reported"),
+                name="cases_reported_lately",
+            ),
+        ]
         constraints = [
             models.CheckConstraint(
                 condition=Q(receiver__isnull=True) | Q(receiver_group__isnull=True),
@@ -177,6 +205,7 @@ class CaseEvent(AppendOnlyModel):
         CRITICAL_RESULT = "critical_result", "critical result told"
         VERDICT = "verdict", "verdict given"
         CORRECTED = "corrected", "verdict corrected"
+        ADDENDUM = "addendum", "addendum signed"
         READ = "read", "read, to be read again"
         WITHDRAWN = "withdrawn", "withdrawn"
         OVERRIDDEN = "overridden", "chest check overridden"
@@ -203,6 +232,7 @@ class CaseEvent(AppendOnlyModel):
         tells = {
             self.Kind.OPINION,
             self.Kind.CRITICAL_RESULT,
+            self.Kind.ADDENDUM,
             self.Kind.OVERRIDDEN,
             self.Kind.VERDICT,
             self.Kind.READ,

@@ -3,16 +3,31 @@
 import pytest
 from django.apps import apps
 from django.urls import reverse
+from django.utils import timezone
 
 from apps.accounts.tests.factories import request_of
 from apps.audit.models import AuditEvent
-from apps.cases.models import AccessGrant, Instance, Presentation
+from apps.cases.after_report import add_addendum, record_critical_result
+from apps.cases.models import (
+    AccessGrant,
+    Instance,
+    Presentation,
+    TextTemplate,
+    UnaidedOpinion,
+    VerdictDraft,
+)
 from apps.cases.services import break_glass, save_presentation
 from apps.cases.tests.factories import make_case, make_measurement
 from tests.people import logged_in
 
 pytestmark = pytest.mark.django_db
-MODELS = [model._meta.model_name for model in apps.get_app_config("cases").get_models()]
+# What a doctor has not signed, or writes for themselves, is nobody else's to read.
+PRIVATE = {VerdictDraft, TextTemplate}
+MODELS = [
+    model._meta.model_name
+    for model in apps.get_app_config("cases").get_models()
+    if model not in PRIVATE
+]
 
 
 @pytest.fixture
@@ -26,6 +41,18 @@ def browser(people):
         window_width=400,
     )
     break_glass(case, request=request_of(people.stranger), reason="second opinion")
+    request = request_of(people.owner)
+    add_addendum(case, request=request, revision=case.revision, text="One more line")
+    record_critical_result(
+        case,
+        request=request,
+        told_to="Dr Ward",
+        how="phone",
+        what="Pneumothorax",
+        told_at=timezone.now(),
+        read_back=True,
+    )
+    UnaidedOpinion.objects.create(reading=case.readings.get(), cancer="no")
     make_measurement(Instance.objects.first(), people.owner)
     assert Presentation.objects.exists()
     assert AccessGrant.objects.exists()

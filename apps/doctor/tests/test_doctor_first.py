@@ -18,7 +18,8 @@ from tests.access_table import CASE, FINDING, INSTANCE, PREDICTION, SERIES, TABL
 from tests.people import logged_in
 
 SCORE, NODULE, SIZE = 0.8137, 0.9241, 17.3
-TELLS = re.compile(r"0?\.81\b|0?\.8137|0?\.92\b|0?\.9241|17[.,]3|17 mm|nodules? found|heatmap/")
+NUMBERS = r"0?\.81\b|0?\.8137|0?\.92\b|0?\.9241|17[.,]3|17 mm"
+TELLS = re.compile(NUMBERS + r"|[0-9] nodules? found|no nodule found|heatmap/")
 
 
 @pytest.fixture

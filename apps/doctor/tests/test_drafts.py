@@ -72,7 +72,9 @@ def test_signing_or_giving_up_ends_the_draft(case, people):
     assert not VerdictDraft.objects.exists()
 
 
-@pytest.mark.parametrize("data", ["text", [1], None, {"text": "x" * 300_001}])
+@pytest.mark.parametrize(
+    "data", ["text", [1], None, {"text": "x" * 300_001}, {"a\0": 1}, {"a": "\ud800"}]
+)
 def test_what_is_no_draft_is_refused_in_words(case, people, data):
     answer = put(logged_in(people.owner), case, 0, data)
     assert answer.status_code == 400

@@ -24,12 +24,12 @@ from tests.people import logged_in
 @pytest.fixture
 def case(people) -> Case:
     register_shipped()
-    return make_case(people.home, status="sent", phantom=small_phantom(slices=3, matrix=128))
+    return make_case(people.home, status="sent", phantom=small_phantom(slices=3, matrix=256))
 
 
 def ask(client, case, **more):
     instance = case.study.series.get().instances.first()
-    body = {"instance": str(instance.public_id), "row": 60, "column": 60, **more}
+    body = {"instance": str(instance.public_id), "row": 120, "column": 120, **more}
     url = f"/api/v1/cases/{case.public_id}/places/"
     return client.post(url, body, content_type="application/json")
 
@@ -46,14 +46,14 @@ def test_the_answer_comes_with_its_numbers_its_versions_and_a_heatmap(case, peop
     assert "malignancy-v" in told["versions"]
     heat = client.get(told["heatmap_url"]).json()
     assert heat["side_pixels"] == 64
-    assert heat["top"] + heat["side"] / 2 == pytest.approx(60, abs=0.6)
+    assert heat["top"] + heat["side"] / 2 == pytest.approx(120, abs=0.6)
     assert AuditEvent.objects.filter(action="asked_place", target_id=str(case.pk)).count() == 1
 
 
 def test_it_is_the_answer_that_the_whole_series_would_give(people):
     """Only the slices that the networks may look at are read; the numbers stay the same."""
     register_shipped()
-    spec = PhantomSpec(slices=40, matrix=128, slice_spacing=1.25)
+    spec = PhantomSpec(slices=40, matrix=256, slice_spacing=1.25)
     case = make_case(people.home, status="sent", phantom=chest_phantom(spec))
     ordered = ordered_instances(case.study.series.get())
     here = ordered[20]
@@ -61,7 +61,7 @@ def test_it_is_the_answer_that_the_whole_series_would_give(people):
     assert here in read
     assert len(read) < len(ordered)
     models = worker.models_from(active_versions())
-    for row, column in ((50, 40), (64, 90), (70, 30)):
+    for row, column in ((100, 80), (128, 180), (140, 60)):
         few, whole = (
             probe([worker.slice_of(i) for i in some], here.sop_instance_uid, row, column, models)
             for some in (read, ordered)
@@ -102,7 +102,7 @@ def test_what_cannot_be_answered_says_so(case, people):
     assert told["heatmap_url"] == ""
 
 
-@pytest.mark.parametrize("wrong", [{"row": 128}, {"column": -1}, {"row": "nan"}, {"instance": "x"}])
+@pytest.mark.parametrize("wrong", [{"row": 256}, {"column": -1}, {"row": "nan"}, {"instance": "x"}])
 def test_a_place_that_is_none_is_refused(case, people, wrong):
     assert ask(logged_in(people.owner), case, **wrong).status_code == 400
     assert not PlaceQuestion.objects.exists()

@@ -14,7 +14,7 @@ NODULE = {"kind": "solid", "long_mm": 9.0, "short_mm": 7.0, "place": "rul"}
 
 @pytest.fixture
 def case(people) -> Case:
-    found = make_case(people.home, status="sent", patient_id="SAME")
+    found = make_case(people.home, status="sent", patient_id="SAME", accession_number="A1")
     Study.objects.filter(pk=found.study_id).update(study_date=date(2026, 6, 1))
     return Case.objects.get(pk=found.pk)
 
@@ -101,7 +101,7 @@ def test_without_nodules_the_report_says_nothing_of_lung_rads(case, people):
 
 def test_the_page_offers_the_nodules_of_earlier_reports_of_the_patient(case, people):
     client = logged_in(people.owner)
-    before = make_case(people.home, status="sent", patient_id="SAME")
+    before = make_case(people.home, status="sent", patient_id="SAME", accession_number="A2")
     Study.objects.filter(pk=before.study_id).update(study_date=date(2025, 12, 1))
     assert signed(client, before, nodules=[NODULE]).status_code == 201
     page = client.get(f"/doctor/cases/{case.public_id}/")

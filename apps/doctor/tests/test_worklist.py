@@ -202,13 +202,39 @@ def test_chips_count_each_state(people: People):
     chips = logged_in(people.owner).get(LIST).context["chips"]
 
     assert {chip["name"]: chip["count"] for chip in chips} == {
-        "to_read": 3,
-        "mine": 2,
-        "urgent": 1,
-        "returned": 1,
-        "reported": 1,
-        "all": 5,
+        "to_read": "3",
+        "mine": "2",
+        "urgent": "1",
+        "returned": "1",
+        "reported": "1",
+        "all": "5",
     }
+
+
+def test_more_than_anybody_pages_through_is_not_counted(people: People, monkeypatch):
+    monkeypatch.setattr("apps.doctor.worklist.MOST_COUNTED", 2)
+    monkeypatch.setattr("apps.doctor.views.worklist.MOST_COUNTED", 2)
+    for _ in range(4):
+        make_case(people.home, status="sent")
+    page = logged_in(people.owner).get(LIST)
+    assert page.context["chips"][0]["count"] == "2+"
+    assert "2+ cases to read" in page.content.decode()
+    assert len(page.context["rows"]) == 2
+
+
+@pytest.mark.parametrize("few", [500, 1])
+def test_search_finds_the_same_by_index_and_row_by_row(people: People, monkeypatch, few):
+    monkeypatch.setattr("apps.cases.search.FEW", few)
+    wanted = [make_case(people.home, status="sent", patient_name="SEARCHED^Ada") for _ in "ab"]
+    wanted.append(
+        make_case(people.home, status="sent", accession_number="xSEARCHEDx", patient_name="ZED^Bo")
+    )
+    make_case(people.home, status="sent", patient_name="OTHER^Ada")
+    browser = logged_in(people.owner)
+    browser.post(reverse("doctor:worklist_search"), {"search": "searched"})
+    assert [row.case for row in browser.get(LIST).context["rows"]] == wanted[::-1]
+    browser.post(reverse("doctor:worklist_search"), {"search": "searched ada"})
+    assert [row.case for row in browser.get(LIST).context["rows"]] == wanted[1::-1]
 
 
 def test_long_list_has_pages(people: People, monkeypatch: pytest.MonkeyPatch):

@@ -21,6 +21,7 @@ from apps.cases.unaided import hides_ai
 from apps.classifier.models import FindingVerdict
 from apps.doctor.access import (
     confirmations_for,
+    critical_results_for,
     is_readable,
     opinions_for,
     reads_alone,
@@ -130,9 +131,10 @@ def history(request: HttpRequest, public_id: UUID) -> HttpResponse:
         verdicts_for(shown, request.user)
         .select_related("doctor", "report", "reading")
         .prefetch_related(
+            "report__addenda__signed_by",
             Prefetch(
                 "finding_verdicts", FindingVerdict.objects.select_related("finding").order_by("pk")
-            )
+            ),
         )
     )
     return render(
@@ -149,6 +151,8 @@ def history(request: HttpRequest, public_id: UUID) -> HttpResponse:
             "known": confirmations_for(shown, request.user).select_related(
                 "finding", "recorded_by"
             ),
+            "told": critical_results_for(shown, request.user),
+            "may_tell": is_readable(shown, request.user),
             "may_confirm": is_readable(shown, request.user) and not alone,
         },
     )

@@ -11,7 +11,12 @@ from apps.cases.looks import record_look
 from apps.cases.models import Case, Report
 from apps.doctor.views.reading import LOOK, visible_case
 
-KINDS = {"pdf": "application/pdf", "fhir": "application/fhir+json"}
+KINDS = {
+    "pdf": ("application/pdf", "pdf"),
+    "fhir": ("application/fhir+json", "json"),
+    "sr": ("application/dicom", "sr.dcm"),
+    "marks": ("application/dicom", "marks.dcm"),
+}
 
 
 def newest_report(case: Case) -> Report | None:
@@ -22,7 +27,11 @@ def newest_report(case: Case) -> Report | None:
 
 
 def _make(report: Report, wanted: str) -> bytes | str:
-    # Loaded when asked for: the formats' libraries cost every web process 17 MB.
+    # Loaded when asked for: the formats' libraries cost every web process 17 MB and more.
+    if wanted in {"sr", "marks"}:
+        from apps.doctor.report_dicom import as_marks, as_sr
+
+        return as_sr(report) if wanted == "sr" else as_marks(report)
     from apps.doctor.report_files import as_fhir, as_pdf
 
     return as_pdf(report) if wanted == "pdf" else as_fhir(report).model_dump_json()
@@ -33,13 +42,20 @@ def _download(request: HttpRequest, public_id: UUID, wanted: str) -> HttpRespons
     case = visible_case(request, public_id)
     report = newest_report(case)
     if report is None:
-        words = "This case is not reported yet, so there is no report to download."
-        return HttpResponse(words, status=409, content_type="text/plain; charset=utf-8")
+        return _words("This case is not reported yet, so there is no report to download.", 409)
     record_look(request, case, what=f"report as {wanted}")
-    ending = "json" if wanted == "fhir" else wanted
+    content_type, ending = KINDS[wanted]
+    try:
+        made = _make(report, wanted)
+    except FileNotFoundError:
+        words = "No image of this study can be read on the server, so there is nothing to refer to."
+        return _words(f"{words} The report as PDF is complete. Please tell your admin.", 503)
     name = f'attachment; filename="report-{case.public_id}.{ending}"'
-    headers = {"Content-Disposition": name}
-    return HttpResponse(_make(report, wanted), content_type=KINDS[wanted], headers=headers)
+    return HttpResponse(made, content_type=content_type, headers={"Content-Disposition": name})
+
+
+def _words(words: str, status: int) -> HttpResponse:
+    return HttpResponse(words, status=status, content_type="text/plain; charset=utf-8")
 
 
 @never_cache
@@ -54,3 +70,19 @@ def pdf(request: HttpRequest, public_id: UUID) -> HttpResponse:
 @require(LOOK)
 def fhir(request: HttpRequest, public_id: UUID) -> HttpResponse:
     return _download(request, public_id, "fhir")
+
+
+@never_cache
+@require_safe
+@require(LOOK)
+def structured(request: HttpRequest, public_id: UUID) -> HttpResponse:
+    """DICOM SR, TID 1500."""
+    return _download(request, public_id, "sr")
+
+
+@never_cache
+@require_safe
+@require(LOOK)
+def marks(request: HttpRequest, public_id: UUID) -> HttpResponse:
+    """DICOM Grayscale Softcopy Presentation State."""
+    return _download(request, public_id, "marks")

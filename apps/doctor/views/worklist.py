@@ -2,6 +2,7 @@
 
 from django.contrib import messages
 from django.core.paginator import Page, Paginator
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils import timezone
@@ -10,9 +11,19 @@ from django.views.decorators.http import require_POST, require_safe
 from apps.accounts.permissions import Permission, require
 from apps.cases.models import Case
 from apps.classifier.adjudication import opinions_waiting
-from apps.doctor.forms import SearchForm
+from apps.doctor.assigning import assign, receivers_of
+from apps.doctor.forms import AssignForm, SearchForm
 from apps.doctor.services import claim_next
-from apps.doctor.worklist import SHOWN_FIRST, cases_for, counts_for, filters_for, rows_for, spell
+from apps.doctor.worklist import (
+    MOST_COUNTED,
+    SHOWN_FIRST,
+    cases_for,
+    count_in_words,
+    counts_for,
+    filters_for,
+    rows_for,
+    spell,
+)
 
 ROWS_PER_PAGE = 40
 SEARCH, SHOW = "worklist_search", "worklist_show"
@@ -61,6 +72,25 @@ def next_case(request: HttpRequest) -> HttpResponse:
     return redirect("doctor:case", public_id=case.public_id)
 
 
+@require_POST
+@require(Permission.READ_CASE)
+def assign_cases(request: HttpRequest) -> HttpResponse:
+    """Give the ticked cases to a doctor of a group that this doctor leads."""
+    form = AssignForm(receivers_of(request.user), request.POST)
+    if not form.is_valid():
+        words = " ".join(error for errors in form.errors.values() for error in errors)
+        messages.error(request, f"{words} Nothing was changed.")
+        return redirect("doctor:worklist")
+    doctor, cases = form.cleaned_data["doctor"], form.cleaned_data["cases"]
+    given = assign(cases, doctor=doctor, request=request)
+    left = len(cases) - given
+    words = f"{given} given to {doctor}."
+    if left:
+        words += f" {left} stayed where they are: somebody was faster, or they have read it before."
+    (messages.success if given else messages.warning)(request, words)
+    return redirect("doctor:worklist")
+
+
 def _context(request: HttpRequest) -> dict:
     user = request.user
     show = request.session.get(SHOW, SHOWN_FIRST)
@@ -72,21 +102,26 @@ def _context(request: HttpRequest) -> dict:
         "rows": rows_for(page.object_list, user),
         "page_obj": page,
         "chips": [
-            {"name": name, "label": label, "count": counts[name]}
+            {"name": name, "label": label, "count": count_in_words(counts[name])}
             for name, (label, _) in filters_for(user).items()
         ],
+        "may_be_given_to": receivers_of(user),
         "show": show,
         "search": words,
         "to_read": counts["to_read"],
-        "urgent": counts["urgent"],
+        "to_read_words": count_in_words(counts["to_read"]),
+        "urgent": count_in_words(counts["urgent"]) if counts["urgent"] else "",
+        "capped": page.paginator.count >= MOST_COUNTED,
+        "most": MOST_COUNTED,
         "longest": spell(int((timezone.now() - oldest).total_seconds() // 60)) if oldest else "",
         "statuses": Case.Status,
     }
 
 
-def _page(request: HttpRequest, cases: object, known: int, words: str) -> Page:
+def _page(request: HttpRequest, cases: QuerySet[Case], known: int, words: str) -> Page:
     """One page of cases; without a search the chip's count is known already."""
     paginator = Paginator(cases, ROWS_PER_PAGE)
-    if not words:
-        paginator.count = known
+    if words:
+        known = cases.order_by()[: MOST_COUNTED + 1].count()
+    paginator.count = min(known, MOST_COUNTED)
     return paginator.get_page(request.GET.get("page"))

@@ -6,6 +6,7 @@ import { FindingList } from "./findings.js";
 import { NoduleForm } from "./nodule_form.js";
 import { Places } from "./places.js";
 import "./priors.js";
+import { reportDialogs } from "./report_dialogs.js";
 import { ask } from "./server.js";
 import { textTools } from "./texts.js";
 
@@ -92,6 +93,8 @@ function showSteps() {
   show("take-over-case", state.can_read && state.status === "in_review" && theirs);
   show("write-verdict", may && !onVerdict && (open || dirty));
   show("sign-verdict", may && onVerdict && (open || dirty));
+  show("preview-report", may && onVerdict && (open || dirty) && !state.ai_hidden);
+  show("add-addendum", state.can_read && reported && !(onVerdict && dirty));
   show("mark-missed-box", may);
   show("ask-place", may && !state.ai_hidden);
   byId("sign-verdict").textContent = state.ai_hidden ? "Record opinion" : reported ? "Sign correction" : "Sign verdict";
@@ -107,6 +110,7 @@ function showSteps() {
 function showVerdictNews(theirs, reported) {
   const nodes = [];
   if (theirs && state.status === "in_review") nodes.push(notice("warning", "person-lock", `${state.with_whom} is reading this case.`, "You can look. To give the verdict yourself, ask them, then take it over."));
+  else if (state.read_before && byId("verdict-news").querySelector(".notice-success")) return;
   else if (state.read_before) nodes.push(notice("info", "people", "You have read this case.", `The ${state.stage_label} is another doctor's. Your own reading is under History.`));
   else if (state.can_read && state.ai_hidden) nodes.push(notice("info", "eye-slash", "Your opinion first.", state.ai_hidden));
   else if (state.can_read && state.blind) nodes.push(notice("info", "eye-slash", "This is a second read.", "What the first reader said is hidden until you sign. Where you differ, a third doctor decides."));
@@ -275,7 +279,9 @@ function fillForm() {
     draft.data.diagnoses = (JSON.parse(byId("newest-diagnoses").textContent) || []).join("\n");
     draft.data.text = root.verdictText;
     draft.data.nodules = JSON.parse(byId("newest-nodules").textContent) || [];
-    draft.data.lung_rads = root.lungRads;
+    const own = root.lungRadsReason !== "";
+    draft.data.incomplete = root.lungRads === "0" && !own;
+    draft.data.lung_rads = own ? root.lungRads : "";
     draft.data.lung_rads_reason = root.lungRadsReason;
   }
   dirty = Boolean(draft.found);
@@ -476,6 +482,10 @@ async function refresh() {
   timer = setTimeout(refresh, state.working ? QUICK : SLOW);
 }
 
+reportDialogs({
+  api: root.api, doing, problem, isBusy: () => busy, body: verdictBody, revision: () => state.revision,
+  added: () => ((historyOf = -1), refresh()),
+});
 fillForm();
 render();
 timer = setTimeout(refresh, state.working ? QUICK : SLOW);

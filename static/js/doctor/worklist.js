@@ -94,6 +94,23 @@
     window.htmx?.trigger(live, "worklist-refresh");
   }
 
+  // ---------- Giving cases to a doctor: ticks stay while the list refreshes ----------
+  const ticked = new Set();
+  const count = document.getElementById("assign-count");
+
+  function showTicks() {
+    if (!count) return;
+    live.querySelectorAll("[data-assign]").forEach((box) => (box.checked = ticked.has(box.value)));
+    count.textContent = live.querySelectorAll("[data-assign]:checked").length;
+  }
+  live.addEventListener("change", (event) => {
+    if (!event.target.matches("[data-assign]")) return;
+    if (event.target.checked) ticked.add(event.target.value);
+    else ticked.delete(event.target.value);
+    showTicks();
+  });
+  document.addEventListener("htmx:afterSwap", showTicks);
+
   // ---------- Claiming ----------
   async function claim(row) {
     if (row.dataset.status !== "sent") {
