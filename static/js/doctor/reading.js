@@ -96,6 +96,7 @@ function showSteps() {
   show("preview-report", may && onVerdict && (open || dirty) && !state.ai_hidden);
   show("add-addendum", state.can_read && reported && !(onVerdict && dirty));
   show("mark-missed-box", may);
+  byId("mark-words").textContent = state.ai_hidden ? "Mark a nodule" : "Mark a nodule that the AI missed";
   show("ask-place", may && !state.ai_hidden);
   byId("sign-verdict").textContent = state.ai_hidden ? "Record opinion" : reported ? "Sign correction" : "Sign verdict";
   byId("write-verdict").textContent = state.ai_hidden ? "Write opinion" : "Write verdict";
