@@ -171,6 +171,7 @@ TABLE = [
     ("DELETE", API + "measurements/<uuid:public_id>/", MEASUREMENT, OWN_MEASUREMENT),
     ("GET", API + "series/<uuid:public_id>/thumbnail.png", SERIES, LOOK),
     ("GET", API + "instances/<uuid:public_id>/hu/", INSTANCE, LOOK),
+    ("GET", API + "instances/<uuid:public_id>/voi-lut/", INSTANCE, LOOK),
     ("GET", API + "instances/<uuid:public_id>/image.png", INSTANCE, LOOK),
     ("GET", API + "instances/<uuid:public_id>/attributes/", INSTANCE, LOOK),
     # --- API: technician

@@ -14,7 +14,7 @@ from django.urls import reverse
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema
 from isal import igzip
-from rest_framework.exceptions import APIException
+from rest_framework.exceptions import APIException, ValidationError
 from rest_framework.generics import GenericAPIView
 from rest_framework.negotiation import DefaultContentNegotiation
 from rest_framework.request import Request
@@ -27,7 +27,13 @@ from apps.audit.services import record
 from apps.cases import storage
 from apps.cases.looks import record_first_look, record_look
 from apps.cases.models import Case, CaseEvent, Instance, Series
-from apps.cases.pictures import hu_of, ordered_instances, why_no_volume
+from apps.cases.pictures import (
+    as_the_file_says,
+    hu_of,
+    ordered_instances,
+    voi_table_of,
+    why_no_volume,
+)
 from apps.cases.search import matching
 from apps.cases.serializers import (
     AttributesSerializer,
@@ -38,6 +44,7 @@ from apps.cases.serializers import (
     ImageQuerySerializer,
     ManifestSerializer,
     PresentationSerializer,
+    VoiLutQuerySerializer,
     presentation_data,
 )
 from apps.cases.services import presentation_for, save_presentation
@@ -134,6 +141,7 @@ def _manifest(series: Series, user: Any) -> dict:
     for one in instances:
         one.hu_url = reverse("instance_hu", args=[one.public_id])
         one.image_url = reverse("instance_image", args=[one.public_id])
+        one.voi_lut_url = reverse("instance_voi_lut", args=[one.public_id])
     no_volume = why_no_volume(instances)
     return {
         "public_id": series.public_id,
@@ -238,6 +246,36 @@ class HounsfieldView(PictureView):
         return answer
 
 
+class VoiLutView(PictureView):
+    """One table of the file's VOI LUT Sequence: 65,536 grey bytes, by the bits of an int16 HU."""
+
+    @extend_schema(
+        parameters=[VoiLutQuerySerializer],
+        responses={
+            (200, "application/octet-stream"): OpenApiTypes.BINARY,
+            304: None,
+            400: OpenApiTypes.OBJECT,
+            503: OpenApiTypes.OBJECT,
+        },
+        operation_id="instance_voi_lut",
+    )
+    def get(self, request: Request, public_id: UUID) -> HttpResponse:
+        instance = visible_instance(request, public_id)
+        asked = VoiLutQuerySerializer(data=request.query_params)
+        asked.is_valid(raise_exception=True)
+        number = asked.validated_data["number"]
+        if number >= len(instance.voi_luts):
+            raise ValidationError({"number": ["This image has no such table."]})
+        record_first_look(request, instance.series.study.case, what="image")
+        return self.answer(
+            request,
+            instance.voi_luts[number]["sha256"],
+            lambda: read_stored(instance, lambda one: voi_table_of(one, number)).tobytes(),
+            "application/octet-stream",
+            FOREVER,
+        )
+
+
 class ImageView(PictureView):
     """One slice as an 8-bit PNG, for browsers without WebGL."""
 
@@ -275,19 +313,36 @@ def _png(view: PictureView, request: Request, instance: Instance, asked: dict) -
         "center": asked.get("center", shown["window_center"]),
         "width": asked.get("width", shown["window_width"]),
         "max_side": asked.get("max_side"),
+        **as_the_file_says(instance),
         **{
             turn: asked.get(turn, shown[turn])
             for turn in ("rotation", "flip_horizontal", "flip_vertical")
         },
     }
-    etag = hashlib.sha256(f"{instance.pixel_sha256} {sorted(window.items())}".encode()).hexdigest()
+    number = _table_asked(instance, asked, shown)
+    drawn = f"{instance.pixel_sha256} {sorted(window.items())} {number}"
+
+    def make() -> bytes:
+        hu = read_stored(instance, hu_of)
+        if number is not None:
+            window["table"] = read_stored(instance, lambda one: voi_table_of(one, number))
+        return png(hu, **window)
+
     return view.answer(
         request,
-        etag,
-        lambda: png(read_stored(instance, hu_of), **window),
+        hashlib.sha256(drawn.encode()).hexdigest(),
+        make,
         "image/png",
         CHECK_AGAIN,
     )
+
+
+def _table_asked(instance: Instance, asked: dict, shown: dict) -> int | None:
+    """The table in place of the window: the one asked for, or the saved one where no window is."""
+    number = asked.get("voi_lut")
+    if number is None and "center" not in asked and "width" not in asked:
+        number = shown["voi_lut"]
+    return number if number is not None and number < len(instance.voi_luts) else None
 
 
 class AttributesView(APIView):

@@ -30,6 +30,11 @@ urlpatterns = [
         name="series_thumbnail",
     ),
     path("instances/<uuid:public_id>/hu/", api.HounsfieldView.as_view(), name="instance_hu"),
+    path(
+        "instances/<uuid:public_id>/voi-lut/",
+        api.VoiLutView.as_view(),
+        name="instance_voi_lut",
+    ),
     path("instances/<uuid:public_id>/image.png", api.ImageView.as_view(), name="instance_image"),
     path(
         "instances/<uuid:public_id>/attributes/",

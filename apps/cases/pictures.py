@@ -1,13 +1,16 @@
 """From a stored instance to what a screen shows."""
 
 import re
+from typing import Any
 
 import numpy as np
 
 from apps.cases import storage
 from apps.cases.models import Instance, Series
 from apps.imaging.geometry import is_regular, order_slices, position_along, slice_normal
+from apps.imaging.loading import load
 from apps.imaging.pixels import hounsfield
+from apps.imaging.voi import voi_table
 
 SOFT_TISSUE_WINDOW = (40.0, 400.0)
 MIN_SLICES_OF_A_VOLUME = 3
@@ -34,6 +37,25 @@ def default_window(instances: list[Instance]) -> tuple[float, float]:
     if middle is None or middle.window_center is None or middle.window_width is None:
         return SOFT_TISSUE_WINDOW
     return middle.window_center, middle.window_width
+
+
+def default_voi_lut(instances: list[Instance]) -> int | None:
+    """The first table of a file that names no window, by its number; None where a window stands."""
+    middle = instances[len(instances) // 2] if instances else None
+    return 0 if middle and middle.window_center is None and middle.voi_luts else None
+
+
+def voi_table_of(instance: Instance, number: int) -> np.ndarray:
+    """Table `number` of the stored file, as `voi.voi_table`.
+
+    Raises FileNotFoundError or Refusal when the stored file is gone or was damaged since.
+    """
+    return voi_table(load(storage.path_of(instance)), number)
+
+
+def as_the_file_says(instance: Instance) -> dict[str, Any]:
+    """What `rendering.png` must know of a file beside the window: its function and inversion."""
+    return {"function": instance.voi_lut_function, "inverted": instance.inverted}
 
 
 def orientations(instances: list[Instance]) -> int:

@@ -8,7 +8,8 @@ from rest_framework import serializers
 
 from apps.accounts.permissions import Permission
 from apps.cases.models import Case, CaseEvent, Presentation, Series
-from apps.cases.pictures import default_window, text_of_age
+from apps.cases.pictures import default_voi_lut, default_window, text_of_age
+from apps.imaging.voi import FUNCTIONS
 
 
 class FiniteFloatField(serializers.FloatField):
@@ -28,6 +29,13 @@ class PresentationSerializer(serializers.ModelSerializer):
 
     window_center = FiniteFloatField(min_value=-32768, max_value=32767)
     window_width = FiniteFloatField(min_value=1, max_value=65536)
+    voi_lut = serializers.IntegerField(
+        min_value=0,
+        max_value=15,
+        allow_null=True,
+        default=None,
+        help_text="Which of the file's tables (voi_luts) is shown in place of the window.",
+    )
     rotation = serializers.ChoiceField(choices=Presentation.Rotation.choices, required=False)
     author = serializers.CharField(read_only=True)
 
@@ -36,6 +44,7 @@ class PresentationSerializer(serializers.ModelSerializer):
         fields = [
             "window_center",
             "window_width",
+            "voi_lut",
             "rotation",
             "flip_horizontal",
             "flip_vertical",
@@ -53,6 +62,7 @@ def presentation_data(series: Series, instances: list, saved: Presentation | Non
     return {
         "window_center": center,
         "window_width": width,
+        "voi_lut": default_voi_lut(instances),
         "rotation": 0,
         "flip_horizontal": False,
         "flip_vertical": False,
@@ -88,6 +98,13 @@ class ManifestWindowSerializer(serializers.Serializer):
     explanation = serializers.CharField()
 
 
+class ManifestVoiLutSerializer(serializers.Serializer):
+    """A table that the file itself offers (VOI LUT Sequence); equal tables have equal SHA-256."""
+
+    explanation = serializers.CharField()
+    sha256 = serializers.CharField()
+
+
 class ManifestInstanceSerializer(serializers.Serializer):
     """One slice. Positions and spacing in mm, in the patient coordinate system."""
 
@@ -104,9 +121,15 @@ class ManifestInstanceSerializer(serializers.Serializer):
     window_center = serializers.FloatField(allow_null=True)
     window_width = serializers.FloatField(allow_null=True)
     windows = ManifestWindowSerializer(many=True)
+    voi_lut_function = serializers.ChoiceField(
+        choices=FUNCTIONS, help_text="How windows become grey (PS3.3 C.11.2.1)."
+    )
+    voi_luts = ManifestVoiLutSerializer(many=True)
+    inverted = serializers.BooleanField(help_text="MONOCHROME1: low values are white.")
     lossy = serializers.BooleanField()
     burned_in_annotation = serializers.BooleanField()
     hu_url = serializers.CharField()
+    voi_lut_url = serializers.CharField(help_text="Takes ?number=, the place in voi_luts.")
     image_url = serializers.CharField()
 
 
@@ -153,10 +176,15 @@ class ImageQuerySerializer(serializers.Serializer):
 
     center = FiniteFloatField(min_value=-32768, max_value=32767, required=False)
     width = FiniteFloatField(min_value=1, max_value=65536, required=False)
+    voi_lut = serializers.IntegerField(min_value=0, max_value=15, required=False)
     rotation = serializers.ChoiceField(choices=Presentation.Rotation.choices, required=False)
     flip_horizontal = serializers.BooleanField(required=False)
     flip_vertical = serializers.BooleanField(required=False)
     max_side = serializers.IntegerField(min_value=16, max_value=4096, required=False)
+
+
+class VoiLutQuerySerializer(serializers.Serializer):
+    number = serializers.IntegerField(min_value=0, max_value=15)
 
 
 class AttributeSerializer(serializers.Serializer):

@@ -1,6 +1,6 @@
 """The small picture by which an admin decides on a correction."""
 
-from apps.cases.pictures import default_window, hu_of
+from apps.cases.pictures import as_the_file_says, default_window, hu_of
 from apps.classifier.cnn.datasets import CROP, crop_slice
 from apps.classifier.models import TrainingExample
 from apps.imaging.rendering import png
@@ -17,11 +17,12 @@ def crop_png(example: TrainingExample) -> bytes:
     Raises OSError or Refusal when the stored file is gone or damaged.
     """
     hu, finding = hu_of(example.instance), example.finding
+    said = as_the_file_says(example.instance)
     if finding is None:
         center, width = default_window([example.instance])
-        return png(hu, center=center, width=width, max_side=SIDE)
+        return png(hu, center=center, width=width, max_side=SIDE, **said)
     center, width = LUNG_WINDOW
-    return png(crop_slice(hu, finding.row, finding.column), center=center, width=width)
+    return png(crop_slice(hu, finding.row, finding.column), center=center, width=width, **said)
 
 
 def ring_radius(example: TrainingExample) -> float | None:

@@ -19,7 +19,7 @@ from reportlab.pdfgen.canvas import Canvas
 from reportlab.platypus import Flowable, Image, KeepTogether, Paragraph, SimpleDocTemplate, Spacer
 
 from apps.cases.models import Addendum, CaseEvent, Report
-from apps.cases.pictures import hu_of
+from apps.cases.pictures import as_the_file_says, hu_of
 from apps.classifier.models import Finding, FindingVerdict
 from apps.doctor.phrases import code_of
 from apps.imaging.refusal import Refusal
@@ -85,8 +85,9 @@ def _key_image(said: FindingVerdict) -> list[Flowable]:
         f"{finding.diameter_mm:.0f} mm: {said.get_label_display()}. Lung window, −600/1500 HU."
     )
     caption = Paragraph(escape(words), _SMALL)
+    slice_ = finding.instance
     try:
-        drawn = _ringed(png(hu_of(finding.instance), **LUNG_WINDOW), finding)
+        drawn = _ringed(png(hu_of(slice_), **LUNG_WINDOW, **as_the_file_says(slice_)), finding)
     except (OSError, Refusal):
         return [caption, Paragraph("The image cannot be read on the server.", _SMALL)]
     wide = 90 * mm

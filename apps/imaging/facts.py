@@ -15,6 +15,7 @@ from pydicom.uid import (
 
 from apps.imaging.refusal import Refusal
 from apps.imaging.values import clock, day, identifier, number, numbers, one_line, text, whole
+from apps.imaging.voi import is_inverted, voi_function, voi_luts
 
 _ALWAYS_LOSSY = {JPEGBaseline8Bit, JPEGExtended12Bit}
 _LOSSY_UNLESS_STATED = {JPEGLSNearLossless, JPEG2000, HTJ2K}
@@ -86,6 +87,9 @@ class InstanceFacts:
     window_center: float | None
     window_width: float | None
     windows: tuple[dict[str, float | str], ...]
+    voi_lut_function: str
+    voi_luts: tuple[dict[str, str], ...]
+    inverted: bool
     lossy: bool
     burned_in_annotation: bool
     pixel_sha256: str
@@ -165,6 +169,9 @@ def image_facts(dataset: Dataset, syntax: str) -> dict[str, object]:
         "window_center": number(dataset, "WindowCenter"),
         "window_width": width if width is not None and width >= 1 else None,
         "windows": windows(dataset),
+        "voi_lut_function": voi_function(dataset),
+        "voi_luts": voi_luts(dataset),
+        "inverted": is_inverted(dataset),
         "lossy": _lossy(dataset, syntax),
         "burned_in_annotation": text(dataset, "BurnedInAnnotation", 16).upper() == "YES",
     }

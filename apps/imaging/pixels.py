@@ -1,4 +1,4 @@
-"""Stored values to Hounsfield units, and Hounsfield units to what a screen shows."""
+"""Stored values to Hounsfield units; `voi` makes of these what a screen shows."""
 
 import math
 from functools import lru_cache
@@ -59,29 +59,6 @@ def rescale(dataset: Dataset) -> tuple[float, float]:
     if text(dataset, "RescaleType", 16).upper() not in _HOUNSFIELD_TYPES:
         raise Refusal("bad_rescale", "The values of this image are not Hounsfield units.")
     return slope, intercept
-
-
-def display(hu: np.ndarray, center: float, width: float) -> np.ndarray:
-    """Windowed grey values 0...255, uint8, same shape as `hu` (int16 HU).
-
-    The linear function of PS3.3 C.11.2.1.2.1: black up to center - 0.5 - (width - 1) / 2, white
-    above center - 0.5 + (width - 1) / 2. Raises ValueError unless width >= 1 and both are finite.
-    """
-    if not (math.isfinite(center) and math.isfinite(width)) or width < 1:
-        raise ValueError("window width must be at least 1, and both values finite")
-    table = _window_table(float(center), float(width))
-    # The 65,536 entries are addressed by the bit pattern of the signed HU: no copy, no offset.
-    return cv2.LUT(np.ascontiguousarray(hu, dtype=np.int16).view(np.uint16), table)
-
-
-@lru_cache(maxsize=64)
-def _window_table(center: float, width: float) -> np.ndarray:
-    hu = np.arange(65536, dtype=np.uint16).view(np.int16).astype(np.float64)
-    if width == 1:
-        grey = np.where(hu <= center - 0.5, 0.0, 255.0)
-    else:
-        grey = ((hu - (center - 0.5)) / (width - 1) + 0.5) * 255
-    return np.rint(np.clip(grey, 0, 255)).astype(np.uint8)
 
 
 def _rescaled(stored: np.ndarray, slope: float, intercept: float) -> np.ndarray:

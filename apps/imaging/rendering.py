@@ -3,7 +3,7 @@
 import cv2
 import numpy as np
 
-from apps.imaging.pixels import display
+from apps.imaging.voi import LINEAR, display, through
 
 THUMBNAIL_SIDE = 128
 
@@ -17,14 +17,22 @@ def png(
     flip_horizontal: bool = False,
     flip_vertical: bool = False,
     max_side: int | None = None,
+    function: str = LINEAR,
+    table: np.ndarray | None = None,
+    inverted: bool = False,
 ) -> bytes:
     """An 8-bit greyscale PNG of one slice (int16 HU, rows x columns).
 
-    Windowed as `pixels.display`, then flipped, then rotated clockwise by 0, 90, 180 or 270
-    degrees, then made smaller (never larger) so that the longer side is at most `max_side`.
-    Raises ValueError for other rotations, a window width below 1, or a side below 1.
+    Windowed as `voi.display`, or through `table` (`voi.voi_table`) in place of the window, then
+    flipped, then rotated clockwise by 0, 90, 180 or 270 degrees, then made smaller (never larger)
+    so that the longer side is at most `max_side`. `inverted`: MONOCHROME1. Raises ValueError for
+    other rotations, a window width below 1, or a side below 1.
     """
-    shown = _shrunk(hu, center, width, max_side)
+    if table is None:
+        shown = display(hu, center, width, function, inverted=inverted)
+    else:
+        shown = through(hu, table, inverted=inverted)
+    shown = _shrunk(shown, max_side)
     return _encoded(_turned(shown, rotation, flip_horizontal, flip_vertical))
 
 
@@ -50,8 +58,7 @@ def thumbnail(
     )
 
 
-def _shrunk(hu: np.ndarray, center: float, width: float, max_side: int | None) -> np.ndarray:
-    shown = display(hu, center, width)
+def _shrunk(shown: np.ndarray, max_side: int | None) -> np.ndarray:
     longer = max(shown.shape)
     if max_side is None or longer <= max_side:
         return shown

@@ -1,4 +1,5 @@
 // Draws a slice without WebGL. Also what is on screen in the first moments, while the WebGL part still loads.
+import { greyTable } from "./voi.js";
 
 export class CanvasScreen {
   name = "canvas";
@@ -12,7 +13,7 @@ export class CanvasScreen {
     port.prepend(this.#canvas);
   }
 
-  /** Shows int16 HU of `instance` as `view` asks, placed by `place`. */
+  /** Shows int16 HU of `instance` as `view` asks (with voiFunction and table), placed by `place`. */
   draw(instance, hu, view, place) {
     this.#window(instance, hu, view);
     const dpr = window.devicePixelRatio || 1;
@@ -32,15 +33,16 @@ export class CanvasScreen {
   }
 
   #window(instance, hu, view) {
-    const wanted = { hu, center: view.center, width: view.width, invert: view.invert };
+    const { center, width: wide, invert, voiFunction, table } = view;
+    const wanted = { hu, center, wide, invert, voiFunction, table };
     if (Object.keys(wanted).every((key) => wanted[key] === this.#drawn[key])) return;
     this.#drawn = wanted;
     Object.assign(this.#picture, { width: instance.columns, height: instance.rows });
     const context = this.#picture.getContext("2d", { alpha: false });
     const image = context.createImageData(instance.columns, instance.rows);
-    const table = greyTable(view);
+    const greys = opaque(view);
     const pixels = new Uint32Array(image.data.buffer);
-    for (let i = 0; i < pixels.length; i++) pixels[i] = table[hu[i] + 32768];
+    for (let i = 0; i < pixels.length; i++) pixels[i] = greys[hu[i] & 0xffff];
     context.putImageData(image, 0, 0);
   }
 
@@ -49,15 +51,12 @@ export class CanvasScreen {
   }
 }
 
-/** Opaque grey for every int16 value (PS3.3 C.11.2.1.2.1, linear). */
-function greyTable({ center, width, invert }) {
-  const table = new Uint32Array(65536);
-  const low = center - 0.5 - (width - 1) / 2;
-  const span = Math.max(width - 1, 1);
-  for (let hu = -32768; hu < 32768; hu++) {
-    const grey = Math.round(Math.min(Math.max((hu - low) / span, 0), 1) * 255);
-    const shown = invert ? 255 - grey : grey;
-    table[hu + 32768] = (0xff000000 | (shown << 16) | (shown << 8) | shown) >>> 0;
-  }
-  return table;
+/** Opaque grey for every int16 value, by its bits. */
+function opaque(look) {
+  const shown = new Uint32Array(65536);
+  greyTable(look).forEach((grey, bits) => {
+    const turned = look.invert ? 255 - grey : grey;
+    shown[bits] = (0xff000000 | (turned << 16) | (turned << 8) | turned) >>> 0;
+  });
+  return shown;
 }

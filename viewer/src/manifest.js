@@ -65,6 +65,18 @@ function instanceOf(raw, index) {
     sliceLocation: raw.slice_location,
     windowCenter: raw.window_center,
     windowWidth: raw.window_width,
+    offers: offersOf(raw),
+    voiFunction: raw.voi_lut_function,
+    inverted: raw.inverted,
     lossy: raw.lossy,
   };
+}
+
+/** What the file itself offers to look through: its windows, then its tables (VOI LUT Sequence). */
+function offersOf(raw) {
+  const only = raw.window_center !== null && raw.window_width !== null ? [{ center: raw.window_center, width: raw.window_width }] : [];
+  const windows = (raw.windows.length ? raw.windows : only).map(({ center, width, explanation }, at) => ({ center, width, words: explanation || `Window ${at + 1}` }));
+  const tables = raw.voi_luts.map(({ explanation, sha256 }, number) => (
+    { lut: number, sha256, url: `${raw.voi_lut_url}?number=${number}`, words: explanation || `Table ${number + 1}` }));
+  return [...windows, ...tables];
 }

@@ -50,7 +50,10 @@ export class Overlay {
     const thick = this.#thickness ? `${Number(this.#thickness).toFixed(2).replace(/\.?0+$/, "")} mm thick` : "";
     this.#say("image", minus(lines(`Im ${instance.index + 1} / ${count}`, z, thick)));
     this.#say("lossy", instance.lossy || this.#lossy ? "lossy compressed" : "");
-    this.#say("window", minus(lines(`L ${Math.round(view.center)}  W ${Math.round(view.width)}`, `zoom ${view.zoom.toFixed(1)}${view.invert ? " · inverted" : ""}`)));
+    const table = instance.offers.find((one) => one.lut !== undefined && one.lut === view.lut);
+    const window = table ? table.words : `L ${Math.round(view.center)}  W ${Math.round(view.width)}`;
+    const turned = [instance.inverted && "inverted by the file", view.invert && "inverted"].filter(Boolean);
+    this.#say("window", minus(lines(window, [`zoom ${view.zoom.toFixed(1)}`, ...turned].join(" · "))));
     this.#say("heatmap", heat);
     this.#orient(instance, place);
     this.#scale(instance, place);

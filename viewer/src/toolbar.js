@@ -49,13 +49,14 @@ export function buildToolbar() {
   const presets = Object.entries(PRESETS).map(([name, preset]) =>
     element("button", {
       type: "button", class: "ctv-button ctv-preset", "data-preset": name, "aria-pressed": "false",
-      title: preset.center === undefined ? `The file's own window (${preset.key})` : `Level ${preset.center}, width ${preset.width} HU (${preset.key})`,
+      title: preset.center === undefined ? `The file's own window; again for its next one (${preset.key})` : `Level ${preset.center}, width ${preset.width} HU (${preset.key})`,
     }, preset.label));
   const actions = ACTIONS.map((action) =>
     button({ "data-action": action.name, ...(["invert", "hide-ai", "mpr", "heatmap"].includes(action.name) && { "aria-pressed": "false" }) },
       action.icon, action.label, action.key));
   return element("div", { class: "ctv-tools", role: "toolbar", "aria-label": "Image tools" },
-    group("Tool for the left button", ...tools), group("Window", ...presets),
+    group("Tool for the left button", ...tools),
+    group("Window", ...presets, element("select", { class: "ctv-offers", "data-input": "offer", "aria-label": "All windows and tables of the file", hidden: true })),
     element("span", { class: "ctv-grow" }), group("View", ...actions));
 }
 
@@ -71,8 +72,24 @@ export function buildControls(count) {
     number("center", "L", "-32768", "32767"), number("width", "W", "1", "65536"));
 }
 
-/** Makes the controls say what is on screen. `windowOf` gives [center, width] of a preset, null where there is none. */
-export function showState(viewer, view, windowOf) {
+/** Whether the view looks through what the file offers. */
+export const isShown = (offer, view) =>
+  (offer.lut === undefined ? (view.lut ?? null) === null && offer.center === view.center && offer.width === view.width : offer.lut === view.lut);
+
+/** One choice for each window and table of the file, where it has several. */
+function showOffers(select, offers, view) {
+  const words = offers.map((one) => one.words + (one.lut === undefined ? ` (${Math.round(one.center)} / ${Math.round(one.width)})` : ""));
+  if (select.dataset.words !== words.join("\n")) {
+    select.dataset.words = words.join("\n");
+    select.replaceChildren(element("option", { value: "" }, "Windows of the file"), ...words.map((one, at) => element("option", { value: at }, one)));
+  }
+  select.hidden = offers.length < 2;
+  const shown = offers.findIndex((one) => isShown(one, view));
+  if (document.activeElement !== select) select.value = shown < 0 ? "" : String(shown);
+}
+
+/** Makes the controls say what is on screen; `offers` is what the file itself offers. */
+export function showState(viewer, view, offers) {
   const put = (name, value) => {
     const input = viewer.querySelector(`[data-input="${name}"]`);
     // A number that is being typed is left alone.
@@ -85,12 +102,13 @@ export function showState(viewer, view, windowOf) {
   put("width", Math.round(view.width));
   let pressed = false; // The file's own window may be one of the named ones.
   for (const button of viewer.toolbar.querySelectorAll("[data-preset]")) {
-    const [center, width] = windowOf(button.dataset.preset);
-    const same = !pressed && center === view.center && width === view.width;
+    const { preset } = button.dataset;
+    const same = !pressed && (preset === "file" ? offers : [PRESETS[preset]]).some((one) => isShown(one, view));
     pressed ||= same;
     button.setAttribute("aria-pressed", String(same));
-    button.disabled = center === null;
+    button.disabled = preset === "file" && !offers.length;
   }
+  showOffers(viewer.toolbar.querySelector('[data-input="offer"]'), offers, view);
 }
 
 export function buildHelp() {

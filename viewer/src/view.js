@@ -1,4 +1,4 @@
-// How a slice is looked at: { index, center, width, zoom, panX, panY, rotation, flipHorizontal, flipVertical, invert }.
+// How a slice is looked at: { index, center, width, lut, zoom, panX, panY, rotation, flipHorizontal, flipVertical, invert }.
 // Each function takes a view and gives what changes in it.
 
 export const FRESH = { zoom: 1, panX: 0, panY: 0, rotation: 0, flipHorizontal: false, flipVertical: false, invert: false };
@@ -30,12 +30,14 @@ export function windowDragged(view, dx, dy) {
   return windowed(view.center + dy * speed, view.width + dx * speed);
 }
 
-export const windowed = (center, width) => ({ center: clamp(center, -32768, 32767), width: clamp(width, 1, 65536) });
+/** A window takes the place of a table of the file (`lut`). */
+export const windowed = (center, width) => ({ center: clamp(center, -32768, 32767), width: clamp(width, 1, 65536), lut: null });
 
 /** What the server keeps of a view. */
 export const presentationOf = (view) => ({
   window_center: Math.round(view.center),
   window_width: Math.max(Math.round(view.width), 1),
+  voi_lut: view.lut,
   rotation: view.rotation,
   flip_horizontal: view.flipHorizontal,
   flip_vertical: view.flipVertical,
@@ -44,6 +46,7 @@ export const presentationOf = (view) => ({
 export const viewOf = (presentation) => ({
   center: presentation.window_center,
   width: presentation.window_width,
+  lut: presentation.voi_lut,
   rotation: presentation.rotation,
   flipHorizontal: presentation.flip_horizontal,
   flipVertical: presentation.flip_vertical,

@@ -15,15 +15,16 @@ import { Overlay } from "./overlay.js";
 import { Saving } from "./saving.js";
 import { Slices } from "./slices.js";
 import { Strip } from "./strip.js";
-import { buildControls, buildHelp, buildToolbar, PRESETS, showState, TOOLS } from "./toolbar.js";
+import { buildControls, buildHelp, buildToolbar, isShown, PRESETS, showState, TOOLS } from "./toolbar.js";
 import { clamp, flipped, FRESH, moved, presentationOf, rotated, viewOf, windowDragged, windowed, zoomed } from "./view.js";
+import { Tables } from "./voi.js";
 
 const MEASURING = new Set(TOOLS.filter((tool) => tool.measures).map((tool) => tool.name));
 
 class CtViewer extends HTMLElement {
   #findings = [];
   #profile = null;
-  #view = { ...FRESH, index: 0, center: 40, width: 400 };
+  #view = { ...FRESH, index: 0, center: 40, width: 400, lut: null };
   #tool = "window";
   #toolChosen = false;
   #frame = 0;
@@ -197,6 +198,7 @@ class CtViewer extends HTMLElement {
     this.#keeping = new Keeping(this.manifest, (text, kind) => this.notices.note(text, kind), (id) => this.screen.removeMeasurement?.(id));
     this.#byId = new Map(instances.map((one) => [one.id, one]));
     this.slices = new Slices(instances);
+    this.tables = new Tables(() => this.#paint());
     this.overlay.describe(this.manifest);
     this.port.after(buildControls(instances.length));
     this.#saving = new Saving(this.manifest.presentation_url, (text, kind) => this.notices.note(text, kind), (body) => this.#send("ct-presentation-saved", body));
@@ -326,7 +328,7 @@ class CtViewer extends HTMLElement {
     this.toggleAttribute("waiting", !hu);
     if (hu) {
       this.notices.fetched();
-      this.screen.draw(instance, hu, this.#view, this.#place);
+      this.screen.draw(instance, hu, this.#look(instance), this.#place);
       this.marks.draw(instance, this.#byId, this.#place);
       const heat = this.heatmaps.draw(instance, this.marks.shown, this.#place);
       this.overlay.update(instance, this.manifest.instances.length, this.#view, this.#place, heat);
@@ -336,15 +338,22 @@ class CtViewer extends HTMLElement {
     this.#tellState(instance);
   }
 
+  /** The view with what the file says of it: function or table, and MONOCHROME1. */
+  #look(instance) {
+    const view = this.#view;
+    const table = this.tables.of(instance.offers.find((one) => one.lut !== undefined && one.lut === view.lut));
+    return { ...view, table, voiFunction: instance.voiFunction, invert: view.invert !== instance.inverted };
+  }
+
   #paintPlanes(instance) {
     this.slices.load(instance.index).catch((problem) => this.#fail(problem));
-    this.mpr.draw(instance.index, this.#view);
+    this.mpr.draw(instance.index, this.#look(instance));
     this.#tellState(instance);
   }
 
   #tellState(instance) {
     this.strip.at(instance.index);
-    showState(this, this.#view, (name) => this.#presetWindow(name));
+    showState(this, this.#view, instance.offers);
     this.#press("invert", this.#view.invert);
   }
 
@@ -382,15 +391,21 @@ class CtViewer extends HTMLElement {
     if (save && this.manifest) this.#saving.change(presentationOf(this.#view));
   }
 
-  #presetWindow(name) {
-    if (name !== "file") return [PRESETS[name].center, PRESETS[name].width];
-    const instance = this.manifest?.instances[this.#view.index];
-    return [instance?.windowCenter ?? null, instance?.windowWidth ?? null];
+  get #offers() {
+    return this.manifest.instances[this.#view.index].offers;
   }
 
+  /** One of the named windows; "file" is the file's own, and at the next call its next one. */
   usePreset(name) {
-    const [center, width] = this.#presetWindow(name);
-    if (center !== null) this.setWindow(center, width);
+    const offers = name === "file" ? this.#offers : [PRESETS[name]];
+    const shown = offers.findIndex((one) => isShown(one, this.#view));
+    this.#useOffer(offers[(shown + 1) % offers.length]);
+  }
+
+  #useOffer(offer) {
+    if (!offer) return;
+    if (offer.lut === undefined) this.setWindow(offer.center, offer.width);
+    else this.#change({ lut: offer.lut }, true);
   }
 
   chooseTool(name, byPerson = true) {
@@ -429,8 +444,14 @@ class CtViewer extends HTMLElement {
   }
 
   #reset() {
-    const { windowCenter, windowWidth } = this.manifest.instances[this.#view.index];
-    this.#change({ ...FRESH, center: windowCenter ?? 40, width: windowWidth ?? 400 }, true);
+    this.#change({ ...FRESH, center: 40, width: 400, lut: null, ...this.#own() }, true);
+  }
+
+  /** The file's first window, or its first table where it names no window. */
+  #own() {
+    const [{ center, width, lut } = {}] = this.#offers;
+    if (lut !== undefined) return { lut };
+    return center === undefined ? {} : { center, width };
   }
 
   #toggleHelp() {
@@ -518,6 +539,10 @@ class CtViewer extends HTMLElement {
 
   #typed(event) {
     const { input } = event.target.dataset;
+    if (input === "offer") {
+      this.#useOffer(this.#offers[event.target.value]);
+      this.port.focus({ preventScroll: true });
+    }
     const value = event.target.valueAsNumber;
     if (input === "slice") this.show(value - 1);
     if (!Number.isFinite(value)) return;

@@ -8,6 +8,7 @@ import {
 } from "@cornerstonejs/tools";
 import { columnCosines, cross, directionOnScreen, normal, pixelAt, pointAt, positionOf, rowCosines, toPixel } from "./geometry.js";
 import { ellipse, length, twoAxes } from "./measuring.js";
+import { greyRange, greyTable } from "./voi.js";
 
 const SCHEME = "hounsfield";
 const TOOLS = { length: LengthTool, bidirectional: BidirectionalTool, ellipse: EllipticalROITool, probe: ProbeTool };
@@ -134,6 +135,8 @@ export class WebGlScreen {
   #wanted = null;
   #busy = false;
   #size = "";
+  #linear = null; // cornerstone's function, while one of a table stands in its place
+  #made = null;
   #closed = new AbortController();
   #theirs = new Set(); // ids of what others measured
   #done = new Set(); // ids of the measurements that are drawn to their end
@@ -202,7 +205,7 @@ export class WebGlScreen {
     if (one.metadata.FrameOfReferenceUID !== this.id || this.#theirs.has(one.annotationUID)) return;
     // While it is drawn it changes with every move of the hand.
     if (type === ToolEnums.Events.ANNOTATION_COMPLETED) this.#done.add(one.annotationUID);
-    if (this.#done.has(one.annotationUID)) this.onMeasured(this.#plain(one));
+    if (this.#done.has(one.annotationUID)) this.onMeasured(X(one));
   };
 
   #plain(one) {
@@ -296,10 +299,34 @@ export class WebGlScreen {
   }
 
   #paint(instance, view, place) {
-    const lower = view.center - 0.5 - (view.width - 1) / 2;
-    this.#viewport.setProperties({ voiRange: { lower, upper: lower + Math.max(view.width - 1, 1) }, invert: view.invert });
+    this.#grey(view);
     this.#viewport.setCamera(cameraFor(instance, place, this.#viewport.getCamera()));
     this.#viewport.render();
+  }
+
+  /** A window by the range of cornerstone's own function; all else by a function made of the table. */
+  #grey(look) {
+    const { actor } = this.#viewport.getDefaultActor();
+    const property = actor.getProperty();
+    if (this.#linear) property.setRGBTransferFunction(0, this.#linear);
+    this.#linear = null;
+    const range = greyRange(look);
+    const [lower, upper] = range ?? [-32768, 32767];
+    this.#viewport.setProperties({ voiRange: { lower, upper }, invert: look.invert });
+    if (range) return;
+    // Of the 1,024 greys that vtk.js would take, a table over all of CT's values would be too coarse.
+    actor.getMapper().setColorTextureWidth(4096);
+    this.#linear = property.getRGBTransferFunction(0);
+    property.setRGBTransferFunction(0, this.#throughTable(look));
+  }
+
+  #throughTable(look) {
+    const { center, width, table, voiFunction, invert } = look;
+    const key = { center, width, table, voiFunction, invert };
+    if (!this.#made || Object.keys(key).some((name) => key[name] !== this.#made.key[name])) {
+      this.#made = { key, transfer: transferFunction(greyTable(look), invert) };
+    }
+    return this.#made.transfer;
   }
 
   #forget(index) {
@@ -316,6 +343,24 @@ export class WebGlScreen {
     this.#element.remove();
     screens.delete(this.id);
   }
+}
+
+/** A table as vtk.js takes it: a point wherever the grey changes. Outside of these the first and the last grey stay. */
+function transferFunction(grey, invert) {
+  const made = utilities.createLinearRGBTransferFunction({ lower: 0, upper: 1 });
+  made.removeAllPoints();
+  const put = (hu) => {
+    const value = grey[hu & 0xffff] / 255;
+    const shown = invert ? 1 - value : value;
+    made.addRGBPoint(hu, shown, shown, shown);
+  };
+  for (let hu = -32767; hu < 32768; hu++) {
+    if (grey[hu & 0xffff] === grey[(hu - 1) & 0xffff]) continue;
+    put(hu - 1);
+    put(hu);
+  }
+  if (!made.getSize()) put(0);
+  return made;
 }
 
 /** The camera that shows the slice exactly as `place` says; a flip is a look from the other side. */

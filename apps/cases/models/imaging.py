@@ -136,6 +136,9 @@ class Instance(models.Model):
     window_center = models.FloatField(null=True)
     window_width = models.FloatField(null=True)
     windows = models.JSONField(default=list, help_text="All windows of the file, in its order.")
+    voi_lut_function = models.CharField(max_length=16, default="LINEAR")
+    voi_luts = models.JSONField(default=list, help_text="Its tables: explanation and SHA-256.")
+    inverted = models.BooleanField(default=False, help_text="MONOCHROME1: low values are white.")
     lossy = models.BooleanField(default=False)
     burned_in_annotation = models.BooleanField(default=False)
     file_size = models.BigIntegerField()
@@ -179,6 +182,9 @@ class Presentation(models.Model):
     )
     window_center = models.FloatField()
     window_width = models.FloatField()
+    voi_lut = models.PositiveSmallIntegerField(
+        null=True, help_text="Which table of the file is shown in place of the window."
+    )
     rotation = models.PositiveSmallIntegerField(choices=Rotation, default=Rotation.NONE)
     flip_horizontal = models.BooleanField(default=False)
     flip_vertical = models.BooleanField(default=False)
