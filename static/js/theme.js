@@ -13,9 +13,10 @@
   }
 
   function apply() {
-    if (root.dataset.themeFixed) return;
     const theme = chosen();
-    root.dataset.bsTheme = theme === "auto" ? (dark.matches ? "dark" : "light") : theme;
+    // CT is read in a dark room, whatever the system's own setting is: there "auto" means dark.
+    const auto = root.dataset.themeAuto || (dark.matches ? "dark" : "light");
+    root.dataset.bsTheme = theme === "auto" ? auto : theme;
     document.querySelectorAll("[data-theme-choice]").forEach((button) => {
       button.setAttribute("aria-pressed", String(button.dataset.themeChoice === theme));
     });

@@ -4,10 +4,15 @@ from pathlib import Path
 
 import pytest
 from django.conf import settings
+from django.contrib.admin import site
+from django.db.models import Model
+from django.test import RequestFactory
 from django.utils import timezone
 from playwright.sync_api import Page
+from rest_framework.authtoken.models import Token
 
-from apps.cases.tests.factories import make_case, small_phantom
+from apps.accounts.models import ReadingGroup, User
+from apps.cases.tests.factories import make_case, make_measurement, small_phantom
 from apps.classifier.tests.factories import (
     make_model_version,
     make_prediction,
@@ -23,6 +28,11 @@ RUN = """async () => (await axe.run(document, {resultTypes: ["violations"]})).vi
   .map((one) => `${one.id}: ${one.nodes.map((node) => node.target.join(" ")).slice(0, 5)}`)"""
 
 
+# On reading pages "auto" is dark; there the other theme is shown to who chooses it.
+CHOOSE = """localStorage.setItem("theme",
+  matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light")"""
+
+
 def problems(page: Page, address: str, theme: str = "light") -> list[str]:
     """What axe calls serious or critical; the page's own policy would forbid its script."""
     page.emulate_media(color_scheme=theme, reduced_motion="reduce")
@@ -34,14 +44,20 @@ def problems(page: Page, address: str, theme: str = "light") -> list[str]:
     return page.evaluate(RUN)
 
 
-def visit(page: Page, live_server, user, *paths: str) -> dict[str, list[str]]:
-    """The problems of each page that has any, in both themes."""
+def enter(page: Page, live_server, user) -> None:
+    """Log in; pages take the theme of the system, and draw without WebGL."""
     if user:
         session = logged_in(user).cookies[settings.SESSION_COOKIE_NAME].value
         page.context.add_cookies(
             [{"name": settings.SESSION_COOKIE_NAME, "value": session, "url": live_server.url}]
         )
+    page.add_init_script(CHOOSE)
     page.route("**/viewer/webgl_screen*", lambda route: route.abort())
+
+
+def visit(page: Page, live_server, user, *paths: str) -> dict[str, list[str]]:
+    """The problems of each page that has any, in both themes."""
+    enter(page, live_server, user)
     found = {
         f"{path} ({theme})": problems(page, f"{live_server.url}{path}", theme)
         for path in paths
@@ -60,7 +76,8 @@ def case(people):
 
 
 def test_pages_without_a_log_in(page, live_server, people):
-    assert visit(page, live_server, None, "/accounts/login/", "/accounts/password/reset/") == {}
+    paths = ["/accounts/login/", "/accounts/password/reset/", "/accounts/password/reset/done/"]
+    assert visit(page, live_server, None, *paths, "/accounts/signup/", "/not/here/") == {}
 
 
 def test_pages_of_technicians(page, live_server, people, case):
@@ -72,6 +89,7 @@ def test_pages_of_technicians(page, live_server, people, case):
         f"/labtech/instances/{instance}/tags/",
     ]
     paths += [f"/labtech/cases/{case.public_id}/", "/accounts/password/change/"]
+    paths += ["/accounts/logout/", "/accounts/reauthenticate/", "/doctor/"]
     assert visit(page, live_server, people.technician, *paths) == {}
 
 
@@ -80,7 +98,25 @@ def test_pages_of_doctors(page, live_server, people, case):
     make_training_example(case, doctor=people.teammate, opinion_asked_at=timezone.now())
     paths = ["/doctor/", f"/doctor/cases/{case.public_id}/", "/doctor/corrections/"]
     paths += ["/doctor/opinions/", f"/doctor/cases/{case.public_id}/confirm/"]
+    # Somebody else's case is refused with a page of its own.
+    away = make_case(people.elsewhere, status="sent")
+    paths += [f"/doctor/cases/{away.public_id}/", f"/doctor/cases/{case.public_id}/compare/"]
     assert visit(page, live_server, people.owner, *paths, "/doctor/break-glass/") == {}
+
+
+def test_every_tab_and_drawer_of_the_reading_page(page, live_server, people, case):
+    enter(page, live_server, people.owner)
+    for theme in ("light", "dark"):
+        assert problems(page, f"{live_server.url}/doctor/cases/{case.public_id}/", theme) == []
+        for press in (
+            "#tab-verdict",
+            "#tab-history",
+            '[data-action="mpr"]',
+            '[data-action="help"]',
+        ):
+            page.locator(press).first.click()
+            page.wait_for_load_state("networkidle")
+            assert page.evaluate(RUN) == [], (theme, press)
 
 
 def test_pages_of_admins(page, live_server, people, case):
@@ -91,3 +127,51 @@ def test_pages_of_admins(page, live_server, people, case):
     paths.append(f"runs/{run.public_id}/")
     paths = [f"/operations/{path}" for path in paths]
     assert visit(page, live_server, people.admin, *paths, "/admin/") == {}
+
+
+@pytest.fixture
+def whole_site(people, case):
+    """Rows behind nearly every list of Django admin."""
+    make_model_version("malignancy", status="candidate")
+    make_training_run()
+    make_training_example(case)
+    make_measurement(case.study.series.get().instances.first(), people.owner)
+    make_case(people.home, status="reported", doctor=people.owner)
+    Token.objects.create(user=people.owner)
+
+
+def test_some_inner_pages_of_django_admin(page, live_server, people, whole_site):
+    group = ReadingGroup.objects.get(pk=people.group.pk)
+    paths = ["accounts/user/", f"accounts/user/{people.owner.pk}/change/", "cases/case/"]
+    paths += [f"accounts/readinggroup/{group.pk}/{what}/" for what in ("history", "delete")]
+    paths = [f"/admin/{path}" for path in [*paths, "password_change/"]]
+    assert visit(page, live_server, people.admin, *paths) == {}
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("app", ["audit", "accounts", "cases", "classifier"])
+def test_every_inner_page_of_django_admin(page, live_server, people, whole_site, app):
+    logged_in(people.admin).get("/admin/cases/patient/")
+    paths = [path for model in models_of(app) for path in pages_of(model)]
+    paths.append(f"/admin/accounts/user/{people.owner.pk}/password/")
+    assert visit(page, live_server, people.admin, *paths) == {}
+
+
+def models_of(app: str) -> list[type[Model]]:
+    return [one for one in site._registry if one._meta.app_label == app]
+
+
+def pages_of(model: type[Model]) -> list[str]:
+    """List, empty list, form, history, and where they exist adding and deleting."""
+    root, admin = f"/admin/{model._meta.label_lower.replace('.', '/')}/", site._registry[model]
+    request = RequestFactory().get("/")
+    request.user = User.objects.filter(role="admin").first()
+    found = [root, f"{root}?q=nothing-is-called-that"]
+    if admin.has_add_permission(request):
+        found.append(f"{root}add/")
+    row = model._default_manager.first()
+    if row:
+        found += [f"{root}{row.pk}/change/", f"{root}{row.pk}/history/"]
+        if admin.has_delete_permission(request, row):
+            found.append(f"{root}{row.pk}/delete/")
+    return found

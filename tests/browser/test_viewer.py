@@ -1,13 +1,18 @@
 """The CT viewer in both portals: every tool and preset, planes, priors, heatmap, no WebGL."""
 
 import re
+from uuid import uuid4
 
+import numpy as np
 import pytest
 from django.conf import settings
 from playwright.sync_api import Page, expect
+from pydicom import dcmread
+from pydicom.pixels import apply_modality_lut
 
 from apps.accounts.tests.factories import request_of
 from apps.audit.models import AuditEvent
+from apps.cases import storage
 from apps.cases.measurements import add_measurement
 from apps.cases.models import Case, Measurement
 from apps.cases.pictures import hu_of, ordered_instances
@@ -17,6 +22,15 @@ from tests.people import logged_in
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 CENTRE = (0.5, 0.5)
+# Where a pixel [row, column] of an upright, whole slice lies on the screen.
+SCREEN_OF = """([row, column]) => {
+    const viewer = document.querySelector("ct-viewer");
+    const box = viewer.querySelector(".ctv-port").getBoundingClientRect();
+    const { rows, columns } = viewer.manifest.instances[viewer.index];
+    const pixel = Math.min(box.width / columns, box.height / rows);
+    return [box.x + box.width / 2 + (column - (columns - 1) / 2) * pixel,
+            box.y + box.height / 2 + (row - (rows - 1) / 2) * pixel];
+}"""
 
 
 @pytest.fixture
@@ -201,6 +215,17 @@ def test_each_measuring_tool_is_kept_with_its_author_and_comes_back(
     assert AuditEvent.objects.filter(details__what="deleted").count() == 4
 
 
+def in_the_ellipse(one: Measurement) -> np.ndarray:
+    """Hounsfield units by pydicom of the pixels whose centres an upright ellipse holds."""
+    dataset = dcmread(storage.path_of(one.instance))
+    hu = apply_modality_lut(dataset.pixel_array, dataset)
+    (top, middle), (bottom, _), (_, left), (_, right) = one.points
+    row, column = np.ogrid[: hu.shape[0], : hu.shape[1]]
+    down = (row - (top + bottom) / 2) / ((bottom - top) / 2)
+    across = (column - middle) / ((right - left) / 2)
+    return hu[down**2 + across**2 <= 1]
+
+
 def said(one: Measurement) -> list[str]:
     """What the server computed, as the browser writes what it computed itself."""
     values = one.values
@@ -210,7 +235,8 @@ def said(one: Measurement) -> list[str]:
         case "bidirectional":
             return [f"{values['long_axis']:.1f} × {values['short_axis']:.1f} mm"]
         case "ellipse":
-            mean, sd = (f"{values[name]:.1f}".replace("-", "−") for name in ("mean", "sd"))
+            pixels = in_the_ellipse(one)
+            mean, sd = (f"{value:.1f}".replace("-", "−") for value in (pixels.mean(), pixels.std()))
             return [f"mean {mean} HU, SD {sd}"]
     place = ", ".join(f"{value:.1f}" for value in values["position_mm"]).replace("-", "−")
     return [f"{values['hu']} HU".replace("-", "−"), f"{place} mm"]
@@ -318,6 +344,63 @@ def test_without_webgl_the_technician_still_sees_the_image_and_its_window(
     soft = (page.keyboard.press("4"), page.wait_for_timeout(150), page.evaluate(middle))[-1]
     assert bone != soft
     expect(page.locator('[data-tool="length"]')).to_be_disabled()
+
+
+def test_without_webgl_what_was_measured_is_drawn_and_says_its_numbers(
+    desk, live_server, case, people
+):
+    middle = ordered_instances(case.study.series.get())[2]
+    strokes = {
+        "length": [[5, 5], [5, 25]],
+        "bidirectional": [[20, 10], [20, 40], [15, 25], [25, 25]],
+        "ellipse": [[30, 32], [40, 32], [35, 25], [35, 39]],
+        "probe": [[50, 30]],
+    }
+    kept = [
+        add_measurement(
+            middle, request=request_of(people.owner), public_id=uuid4(), kind=kind, points=points
+        )
+        for kind, points in strokes.items()
+    ]
+    open_case(desk, live_server, case, webgl=False)
+    drawn = desk.get_by_role("group", name="Measurements")
+    for one in kept:
+        for words in said(one):
+            expect(drawn).to_contain_text(words)
+    expect(drawn).to_contain_text(str(people.owner))
+    expect(drawn.locator("path:not(.ctv-halo)")).to_have_count(4)
+    row = desk.evaluate(SCREEN_OF, [5, 5])
+    box = drawn.locator("path:not(.ctv-halo)").first.bounding_box()
+    assert (box["x"], box["y"]) == pytest.approx(row, abs=2)
+    desk.keyboard.press("ArrowDown")
+    expect(drawn.locator("path")).to_have_count(0)
+
+
+def test_findings_are_drawn_in_all_three_planes_and_move_the_crosshair(desk, live_server, case):
+    first = ordered_instances(case.study.series.get())[1]
+    make_prediction(
+        case, findings=[{"instance": first, "row": 20, "column": 40, "diameter_mm": 24}]
+    )
+    open_case(desk, live_server, case, webgl=False)
+    desk.locator('[data-action="mpr"]').click()
+    desk.locator(".finding-jump").click()
+    assert desk.evaluate("() => document.querySelector('ct-viewer').mpr.at") == {
+        "row": 20,
+        "column": 40,
+    }
+    for plane in ("axial", "coronal", "sagittal"):
+        pane = desk.locator(f'[data-plane="{plane}"]')
+        ring, cross = pane.locator(".ctv-ring"), pane.locator(".ctv-cross-line")
+        expect(ring).to_have_count(1)
+        middle = [float(ring.get_attribute(name)) for name in ("cx", "cy")]
+        x, y = re.search(r"^M0 ([\d.]+)H.*M([\d.]+) 0V", cross.get_attribute("d")).groups()[::-1]
+        assert middle == pytest.approx([float(x), float(y)], abs=0.6)
+    # Two slices, 20 mm, on: outside of the sphere, the axial plane shows it no more.
+    desk.locator('[data-input="slice"]').fill("4")
+    expect(desk.locator('[data-plane="axial"] .ctv-ring')).to_have_count(0)
+    expect(desk.locator('[data-plane="coronal"] .ctv-ring')).to_have_count(1)
+    desk.keyboard.press("a")
+    expect(desk.locator(".ctv-mpr .ctv-ring")).to_have_count(0)
 
 
 def test_a_measurement_of_the_technician_reaches_the_doctor(desk, live_server, case, people):

@@ -1,4 +1,5 @@
 // Draws a slice without WebGL. Also what is on screen in the first moments, while the WebGL part still loads.
+import { KeptLines } from "./kept_lines.js";
 import { greyTable } from "./voi.js";
 
 export class CanvasScreen {
@@ -9,6 +10,7 @@ export class CanvasScreen {
   #drawn = {};
 
   constructor(port) {
+    this.port = port;
     this.#canvas.className = "ctv-canvas";
     port.prepend(this.#canvas);
   }
@@ -30,6 +32,15 @@ export class CanvasScreen {
     );
     context.imageSmoothingQuality = "high";
     context.drawImage(this.#picture, -0.5, -0.5);
+    this.#lines?.draw(instance, hu, place);
+  }
+
+  #lines = null;
+
+  /** Shows what was kept on the server; nobody measures here. */
+  addMeasurement(measurement, instance) {
+    this.#lines ??= new KeptLines(this.port);
+    this.#lines.add(measurement, instance);
   }
 
   #window(instance, hu, view) {
@@ -48,6 +59,7 @@ export class CanvasScreen {
 
   remove() {
     this.#canvas.remove();
+    this.#lines?.remove();
   }
 }
 

@@ -1,6 +1,6 @@
 // Findings drawn on the slice. The AI's are thinner and dashed; the doctor's own are solid.
 import { svg } from "./dom.js";
-import { distance, toScreen } from "./geometry.js";
+import { distance, pointAt, positionOf, toScreen } from "./geometry.js";
 import { caption, shapeOf, suspicion } from "./suspicion.js";
 
 const SMALLEST_RADIUS = 11;
@@ -30,6 +30,12 @@ export class Marks {
     this.root.replaceChildren(...this.#drawn.map((mark) => this.#picture(mark, place)));
   }
 
+  /** Shows on a plane what others show on the slice. */
+  follow({ shown, selected }) {
+    this.#findings = shown;
+    this.selected = selected;
+  }
+
   /** The finding under a point, the smallest first. */
   at(x, y) {
     const hit = this.#drawn.filter((mark) => Math.hypot(mark.x - x, mark.y - y) <= mark.radius + 4);
@@ -37,15 +43,17 @@ export class Marks {
   }
 
   /** A nodule is a ball: on a neighbouring slice its circle is smaller, and beyond its radius it is gone. */
-  #onSlice(finding, instance, byId, place) {
+  #onSlice(finding, plane, byId, place) {
     const home = byId.get(finding.instance_id);
-    if (!home) return [];
+    if (!home || (home !== plane && !home.placed)) return [];
+    const centre = positionOf(home, finding.row, finding.column);
     const radius = (finding.diameter_mm || 0) / 2;
-    const away = home === instance ? 0 : Math.abs(distance(home, instance));
-    if (home !== instance && (!home.placed || away > radius)) return [];
+    const away = home === plane ? 0 : Math.abs(distance(plane, { position: centre }));
+    if (away > radius) return [];
     const here = Math.sqrt(Math.max(radius * radius - away * away, 0));
-    const [x, y] = toScreen(place, finding.row, finding.column);
-    return [{ finding, x, y, radius: Math.max(here * place.scale + ROOM, SMALLEST_RADIUS), home: home === instance }];
+    const [row, column] = home === plane ? [finding.row, finding.column] : pointAt(plane, centre);
+    const [x, y] = toScreen(place, row, column);
+    return [{ finding, x, y, radius: Math.max(here * place.scale + ROOM, SMALLEST_RADIUS), home: home === plane }];
   }
 
   #picture({ finding, x, y, radius, home }, place) {

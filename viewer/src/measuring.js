@@ -1,4 +1,5 @@
 // What a measurement says, from its points in pixels; the server computes the same (apps/imaging/measuring.py).
+import { positionOf } from "./geometry.js";
 
 const steps = (a, b, { rowSpacing, columnSpacing }) => [(a[0] - b[0]) * rowSpacing, (a[1] - b[1]) * columnSpacing];
 
@@ -32,4 +33,36 @@ export function ellipse([a, b, c, d], instance, hu) {
   const mean = inside.reduce((sum, value) => sum + value, 0) / inside.length;
   const sd = Math.sqrt(inside.reduce((sum, value) => sum + (value - mean) ** 2, 0) / inside.length);
   return { area, pixels: inside.length, mean, sd, min: Math.min(...inside), max: Math.max(...inside) };
+}
+
+const whole = (value) => String(Math.round(value)).replace("-", "−");
+const fine = (value) => value.toFixed(1).replace("-", "−");
+
+const LINES = {
+  length: ([a, b], instance) => [`${fine(length(a, b, instance))} ${unitOf(instance)}`],
+  bidirectional: (points, instance) => {
+    const [long, short] = twoAxes(points, instance);
+    return [`${fine(long)} × ${fine(short)} ${unitOf(instance)}`];
+  },
+  ellipse: (points, instance, hu) => {
+    const { area, mean, sd, min, max } = ellipse(points, instance, hu);
+    if (mean === undefined) return ["no pixel inside"];
+    return [`mean ${fine(mean)} HU, SD ${fine(sd)}`, `${whole(min)} to ${whole(max)} HU`, `${whole(area)} ${unitOf(instance)}²`];
+  },
+  probe: ([point], instance, hu) => {
+    const [row, column] = point.map((value) => Math.floor(value + 0.5));
+    if (!(row >= 0 && column >= 0 && row < instance.rows && column < instance.columns)) return ["outside the image"];
+    const place = instance.placed ? `${positionOf(instance, row, column).map(fine).join(", ")} mm` : "position unknown";
+    return [`${whole(hu[row * instance.columns + column])} HU`, place, `row ${row}, column ${column}`];
+  },
+};
+const unitOf = (instance) => (instance.calibrated ? "mm" : "px");
+
+/** What stands beside a measurement of `points` on a slice; nothing is interpolated. */
+export const linesOf = (kind, points, instance, hu) => LINES[kind](points, instance, hu);
+
+/** Who measured, and when. */
+export function signature(author, at) {
+  const when = new Date(at).toLocaleString("en-GB", { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit" });
+  return `${author}, ${when}`;
 }

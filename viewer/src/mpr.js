@@ -3,6 +3,7 @@
 import { CanvasScreen } from "./canvas_screen.js";
 import { element, svg } from "./dom.js";
 import { columnCosines, directionOnScreen, distance, letters, normal, placement, positionOf, rowCosines, toPixel, toScreen } from "./geometry.js";
+import { Marks } from "./marks.js";
 import { clamp, FRESH } from "./view.js";
 
 const SIDES = { right: [1, 0], left: [-1, 0], top: [0, -1], bottom: [0, 1] };
@@ -13,6 +14,7 @@ class Pane {
   constructor(kind, onPoint, onStep) {
     this.port = element("div", { class: `ctv-pane ctv-pane-${kind}`, "data-plane": kind, tabindex: "0", role: "group" });
     this.screen = new CanvasScreen(this.port);
+    this.marks = new Marks(this.port);
     this.cross = svg("svg", { class: "ctv-cross", "aria-hidden": "true" });
     this.name = element("div", { class: "ctv-pane-name" });
     this.letters = Object.fromEntries(Object.keys(SIDES).map((side) => [side, element("div", { class: `ctv-letter ctv-letter-${side}` })]));
@@ -40,11 +42,13 @@ class Pane {
     });
   }
 
-  draw(plane, hu, at, view) {
+  draw(plane, hu, at, view, findings) {
     const { clientWidth: width, clientHeight: height } = this.port;
     if (!width || !height) return;
     this.place = placement(plane, { ...FRESH }, width, height);
     this.screen.draw(plane, hu, view, this.place);
+    this.marks.follow(findings.marks);
+    this.marks.draw(plane, findings.byId, this.place);
     const [x, y] = toScreen(this.place, at.row, at.column);
     this.cross.replaceChildren(
       svg("path", { class: "ctv-halo", d: `M0 ${y}H${width}M${x} 0V${height}` }),
@@ -78,13 +82,13 @@ export class Mpr {
   }
 
   /** Slice, row and column of the crosshair are the same voxel in all three planes. */
-  draw(index, view) {
+  draw(index, view, findings) {
     const last = this.instances.length - 1;
     const { row, column } = this.at;
     const axial = this.slices.get(index);
-    if (axial) this.panes.axial.draw(this.instances[index], axial, { row, column }, view);
-    this.panes.coronal.draw(this.#plane("coronal"), this.#values("coronal", row), { row: last - index, column }, view);
-    this.panes.sagittal.draw(this.#plane("sagittal"), this.#values("sagittal", column), { row: last - index, column: row }, view);
+    if (axial) this.panes.axial.draw(this.instances[index], axial, { row, column }, view, findings);
+    this.panes.coronal.draw(this.#plane("coronal"), this.#values("coronal", row), { row: last - index, column }, view, findings);
+    this.panes.sagittal.draw(this.#plane("sagittal"), this.#values("sagittal", column), { row: last - index, column: row }, view, findings);
     this.#say(index, axial);
   }
 
@@ -147,6 +151,11 @@ export class Mpr {
   #step(kind, step) {
     if (kind === "axial") this.viewer.step(step);
     else this.#move(kind === "coronal" ? { row: this.at.row + step } : { column: this.at.column + step });
+  }
+
+  /** Puts the crosshair on a pixel of the slice on screen. */
+  goTo(row, column) {
+    this.#move({ row: Math.round(row), column: Math.round(column) });
   }
 
   #move(to) {

@@ -117,7 +117,7 @@ export function buildHelp() {
     ["Wheel, ↑ ↓", "one image on or back"], ["Page ↑ ↓", "ten images"], ["Home, End", "first, last image"],
     ["Space", "play or stop"], ["Right drag, Ctrl + wheel", "zoom"], ["Middle drag", "move the image"], ["Two fingers", "zoom and move"],
     ...TOOLS.map((tool) => [tool.key.toUpperCase(), `left drag: ${lower(tool.label)}`]),
-    ...Object.values(PRESETS).map((preset) => [preset.key, preset.center === undefined ? "the file's own window" : `${lower(preset.label)} window`]),
+    ...Object.values(PRESETS).map((preset) => [preset.key, preset.center === undefined ? "the file's own windows" : `${lower(preset.label)} window`]),
     ...ACTIONS.filter((action) => action.key).map((action) => [action.key.toUpperCase(), lower(action.label)]),
     ["Delete", "remove the chosen measurement"], ["Esc", "back to the window tool"],
   ];

@@ -94,6 +94,7 @@ class CtViewer extends HTMLElement {
     const found = this.#byId.get(instanceId);
     if (!found) return;
     this.show(found.index);
+    if (this.mpr && row !== undefined) this.mpr.goTo(row, column);
     if (row !== undefined && this.#place) {
       const [x, y] = toScreen(placement(found, this.#view, this.#place.width, this.#place.height), row, column);
       const { width, height } = this.#place;
@@ -210,6 +211,8 @@ class CtViewer extends HTMLElement {
     await this.#firstImage();
     this.slices.startPrefetch();
     await this.#useWebGl();
+    await this.#showMeasurements();
+    this.#paint();
   }
 
   #byId = new Map();
@@ -251,7 +254,6 @@ class CtViewer extends HTMLElement {
     this.toolbar.querySelectorAll("[data-tool]").forEach((button) => (button.disabled = false));
     this.chooseTool(this.#tool, this.#toolChosen);
     this.#paint();
-    await this.#showMeasurements();
   }
 
   #keeping = null;
@@ -347,7 +349,7 @@ class CtViewer extends HTMLElement {
 
   #paintPlanes(instance) {
     this.slices.load(instance.index).catch((problem) => this.#fail(problem));
-    this.mpr.draw(instance.index, this.#look(instance));
+    this.mpr.draw(instance.index, this.#look(instance), { marks: this.marks, byId: this.#byId });
     this.#tellState(instance);
   }
 

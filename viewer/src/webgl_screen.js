@@ -6,8 +6,8 @@ import {
   addTool, annotation, BidirectionalTool, EllipticalROITool, Enums as ToolEnums, init as initTools, LengthTool,
   ProbeTool, ToolGroupManager,
 } from "@cornerstonejs/tools";
-import { columnCosines, cross, directionOnScreen, normal, pixelAt, pointAt, positionOf, rowCosines, toPixel } from "./geometry.js";
-import { ellipse, length, twoAxes } from "./measuring.js";
+import { columnCosines, cross, directionOnScreen, normal, pointAt, positionOf, rowCosines, toPixel } from "./geometry.js";
+import { linesOf, signature } from "./measuring.js";
 import { greyRange, greyTable } from "./voi.js";
 
 const SCHEME = "hounsfield";
@@ -99,29 +99,6 @@ function describe(type, imageId) {
   }
 }
 
-const whole = (value) => String(Math.round(value)).replace("-", "−");
-const fine = (value) => value.toFixed(1).replace("-", "−");
-
-/** What stands beside a measurement of `points` on a slice; nothing is interpolated. */
-const LINES = {
-  length: ([a, b], instance) => [`${fine(length(a, b, instance))} ${unitOf(instance)}`],
-  bidirectional: (points, instance) => {
-    const [long, short] = twoAxes(points, instance);
-    return [`${fine(long)} × ${fine(short)} ${unitOf(instance)}`];
-  },
-  ellipse: (points, instance, hu) => {
-    const { area, mean, sd, min, max } = ellipse(points, instance, hu);
-    if (mean === undefined) return ["no pixel inside"];
-    return [`mean ${fine(mean)} HU, SD ${fine(sd)}`, `${whole(min)} to ${whole(max)} HU`, `${whole(area)} ${unitOf(instance)}²`];
-  },
-  probe: ([point], instance, hu) => {
-    const [row, column] = point.map((value) => Math.floor(value + 0.5));
-    if (!(row >= 0 && column >= 0 && row < instance.rows && column < instance.columns)) return ["outside the image"];
-    const place = instance.placed ? `${positionOf(instance, row, column).map(fine).join(", ")} mm` : "position unknown";
-    return [`${whole(hu[row * instance.columns + column])} HU`, place, `row ${row}, column ${column}`];
-  },
-};
-const unitOf = (instance) => (instance.calibrated ? "mm" : "px");
 const kindOf = (one) => Object.keys(TOOLS).find((name) => TOOLS[name].toolName === one.metadata.toolName);
 
 export class WebGlScreen {
@@ -193,7 +170,7 @@ export class WebGlScreen {
     if (!hu) return undefined;
     const points = data.handles.points.map((point) => pointAt(instance, point));
     const { author } = data;
-    return [...LINES[name](points, instance, hu), ...(author ? [author] : [])];
+    return [...linesOf(name, points, instance, hu), ...(author ? [author] : [])];
   }
 
   #mine() {
@@ -205,7 +182,7 @@ export class WebGlScreen {
     if (one.metadata.FrameOfReferenceUID !== this.id || this.#theirs.has(one.annotationUID)) return;
     // While it is drawn it changes with every move of the hand.
     if (type === ToolEnums.Events.ANNOTATION_COMPLETED) this.#done.add(one.annotationUID);
-    if (this.#done.has(one.annotationUID)) this.onMeasured(X(one));
+    if (this.#done.has(one.annotationUID)) this.onMeasured(this.#plain(one));
   };
 
   #plain(one) {
@@ -218,7 +195,6 @@ export class WebGlScreen {
 
   /** Shows what was kept on the server; what is not one's own can be looked at, not moved. */
   addMeasurement({ public_id: id, kind, points, mine, author, created_at: at }, instance) {
-    const when = new Date(at).toLocaleString("en-GB", { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit" });
     annotation.state.addAnnotation({
       annotationUID: id, highlighted: false, isLocked: false, isVisible: true, invalidated: true,
       metadata: {
@@ -226,7 +202,7 @@ export class WebGlScreen {
         viewPlaneNormal: normal(instance), viewUp: columnCosines(instance).map((value) => -value),
       },
       data: {
-        label: "", author: `${author}, ${when}`, cachedStats: {},
+        label: "", author: signature(author, at), cachedStats: {},
         handles: {
           points: points.map(([row, column]) => positionOf(instance, row, column)), activeHandleIndex: null,
           textBox: { hasMoved: false, worldPosition: [0, 0, 0], worldBoundingBox: { topLeft: [0, 0, 0], topRight: [0, 0, 0], bottomLeft: [0, 0, 0], bottomRight: [0, 0, 0] } },
