@@ -12,8 +12,9 @@ from functools import lru_cache
 import cv2
 import numpy as np
 from pydicom import Dataset
+from pydicom.sequence import Sequence
 
-from apps.imaging.values import one_line, text
+from apps.imaging.values import text
 
 LINEAR, LINEAR_EXACT, SIGMOID = "LINEAR", "LINEAR_EXACT", "SIGMOID"
 FUNCTIONS = (LINEAR, LINEAR_EXACT, SIGMOID)
@@ -87,10 +88,19 @@ def voi_table(dataset: Dataset, number: int) -> np.ndarray:
 
 def _tables(dataset: Dataset) -> Iterator[tuple[str, np.ndarray]]:
     """Explanation and table of each item; one that contradicts itself is left out."""
-    for item in list(dataset.get("VOILUTSequence") or [])[:_MOST_TABLES]:
+    for item in _items(dataset)[:_MOST_TABLES]:
         table = _table(item)
         if table is not None:
-            yield one_line(item.get("LUTExplanation"))[:64], table
+            yield text(item, "LUTExplanation"), table
+
+
+def _items(dataset: Dataset) -> list[Dataset]:
+    try:
+        found = dataset.get("VOILUTSequence")
+    except Exception:
+        # pydicom converts on access and raises many types for what it cannot convert.
+        return []
+    return list(found) if isinstance(found, Sequence) else []
 
 
 def _table(item: Dataset) -> np.ndarray | None:
@@ -98,8 +108,8 @@ def _table(item: Dataset) -> np.ndarray | None:
     try:
         count, first, bits = (int(part) for part in item.LUTDescriptor)
         entries = _entries(item, count or 65536, bits)
-    except (AttributeError, TypeError, ValueError):
-        return None
+    except Exception:
+        return None  # as above
     # HU are signed, yet pydicom reads the value unsigned where the stored pixels are.
     first = (first + 32768) % 65536 - 32768
     places = np.clip(_every_hu() - first, 0, len(entries) - 1).astype(np.int64)

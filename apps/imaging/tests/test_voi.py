@@ -125,6 +125,12 @@ def test_tables_that_contradict_themselves_are_left_out(as_signed_hu):
     assert [one["explanation"] for one in voi_luts(dataset)] == ["Good"]
 
 
+def test_a_sequence_that_is_none_offers_no_table(as_signed_hu):
+    dataset = as_signed_hu()
+    dataset.add_new("VOILUTSequence", "LO", "rubbish")
+    assert voi_luts(dataset) == ()
+
+
 def test_monochrome1_is_shown_inverted_and_measured_as_it_is(edited):
     facts = read_instance(edited(PhotometricInterpretation="MONOCHROME1"))
     plain = read_instance(edited(PhotometricInterpretation="MONOCHROME2"))
