@@ -95,7 +95,9 @@ def wait_for_greys(page: Page, renderer: str, expected: np.ndarray) -> None:
     page.wait_for_function(script, arg=[renderer, MIDDLES, wanted], timeout=20_000)
 
 
-@pytest.mark.parametrize("renderer", [".ctv-canvas", ".ctv-webgl canvas"])
+@pytest.mark.parametrize(
+    "renderer", [".ctv-canvas", pytest.param(".ctv-webgl canvas", marks=pytest.mark.long)]
+)
 def test_function_table_and_inversion_are_what_the_server_and_the_standard_show(
     desk, live_server, case, renderer
 ):
