@@ -140,6 +140,7 @@ def whole_site(people, case):
     Token.objects.create(user=people.owner)
 
 
+@pytest.mark.long
 def test_some_inner_pages_of_django_admin(page, live_server, people, whole_site):
     group = ReadingGroup.objects.get(pk=people.group.pk)
     paths = ["accounts/user/", f"accounts/user/{people.owner.pk}/change/", "cases/case/"]
