@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("cases", "0010_said_to_be_complete"),
+        ("cases", "0015_addenda_and_critical_results"),
     ]
 
     operations = [
