@@ -11,7 +11,7 @@ ARGS ?=
 IMAGE ?= cancer-prediction-system:latest
 WORKERS ?= 2
 
-.PHONY: help install run test test-long lint format lock viewer image k8s-check policy-check migrations-check
+.PHONY: help install run test test-long lint format lock viewer image k8s-check policy-check migrations-check kubeflow-venv pipeline
 
 help:  ## show this list
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 20
@@ -50,11 +50,17 @@ policy-check: $(VENV)-checkov/.done  ## hold the built manifests against checkov
 	@scripts/system_packages.sh k8s
 	@scripts/check_policy.sh $(VENV)-checkov/bin/checkov
 
+kubeflow-venv: $(VENV)-kubeflow/.done  ## the environment of kfp, apart from the program's
+
+pipeline: kubeflow-venv  ## compile the training pipeline into k8s/kubeflow/pipeline.yaml
+	$(VENV)-kubeflow/bin/python apps/classifier/pipeline.py k8s/kubeflow/pipeline.yaml
+
 lock:  ## pin requirements/*.in with hashes (needs uv)
 	cd requirements && uv pip compile -q --python-version 3.11 --generate-hashes base.in -o base.txt
 	cd requirements && uv pip compile -q --python-version 3.11 --generate-hashes -c base.txt dev.in -o dev.txt
 	cd requirements && uv pip compile -q --python-version 3.11 --generate-hashes -c base.txt tensorflow-gpu.in -o tensorflow-gpu.txt
 	cd requirements && uv pip compile -q --python-version 3.11 --generate-hashes checkov.in -o checkov.txt
+	cd requirements && uv pip compile -q --python-version 3.11 --generate-hashes kubeflow.in -o kubeflow.txt
 
 viewer:  ## rebuild static/viewer from its lock file (needs node)
 	cd viewer && npm ci && npm run build
@@ -76,7 +82,8 @@ $(VENV)/.dev: requirements/dev.txt requirements/base.txt | $(VENV)/bin/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
 	@touch $(VENV)/.base $@
 
-$(VENV)-checkov/.done: requirements/checkov.txt
-	@"$(PYTHON3)" -m venv $(VENV)-checkov
-	$(VENV)-checkov/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
+# Tools whose pins and ours do not go together, each in an environment of its own.
+$(VENV)-checkov/.done $(VENV)-kubeflow/.done: $(VENV)-%/.done: requirements/%.txt
+	@"$(PYTHON3)" -m venv $(VENV)-$*
+	$(VENV)-$*/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
 	@touch $@

@@ -228,6 +228,16 @@ CELERY_BEAT_SCHEDULE = {
 }
 CELERY_BEAT_SCHEDULE_FILENAME = str(VAR_DIR / "celerybeat-schedule")
 LEASE_SECONDS = env.int("LEASE_SECONDS", default=30)
+# Where trainings run: in the training worker, or as a pipeline in Kubeflow.
+TRAINING_BACKEND = env.str("TRAINING_BACKEND", default="celery")
+if TRAINING_BACKEND not in {"celery", "kubeflow"}:
+    env.mistakes.append(f"TRAINING_BACKEND is {TRAINING_BACKEND!r}: write celery or kubeflow.")
+KUBEFLOW_HOST = env.str("KUBEFLOW_HOST", default="")
+if TRAINING_BACKEND == "kubeflow" and not KUBEFLOW_HOST.startswith(("http://", "https://")):
+    env.mistakes.append("KUBEFLOW_HOST must be an http address, as TRAINING_BACKEND is kubeflow.")
+KUBEFLOW_TOKEN_FILE = env.str("KUBEFLOW_TOKEN_FILE", default="")
+KUBEFLOW_IMAGE = env.str("KUBEFLOW_IMAGE", default="")
+KUBEFLOW_STEP_SECONDS = env.int("KUBEFLOW_STEP_SECONDS", default=900)
 INFERENCE_THREADS = env.int("INFERENCE_THREADS", default=2)
 
 # API

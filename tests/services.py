@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 
 from scripts.broker import Broker
-from scripts.processes import free_port, start, stop
+from scripts.processes import free_port, kill_group, start, stop
 
 _POSTGRES_OPTIONS = {
     "fsync": "off",
@@ -61,41 +61,63 @@ def start_broker() -> str:
 
 def start_postgres(*, durable: bool = False) -> str:
     """Start a PostgreSQL cluster, without fsync unless it is to be durable; its URL."""
-    folder = _temporary_folder("postgres")
-    user = _postgres_user()
-    if user:
-        shutil.chown(folder, user)
-    data = folder / "data"
-    initdb = [_postgres_program("initdb"), "-D", data, "-A", "trust", "-U", "tests", "--no-sync"]
-    subprocess.run(
-        [*initdb, "--encoding=UTF8", "--no-locale"],
-        check=True,
-        stdout=subprocess.DEVNULL,
-        user=user,
-        cwd=folder,
-    )
-    return _serve_postgres(folder, data, user, durable)
+    return Postgres(durable=durable).url
 
 
-def _serve_postgres(folder: Path, data: Path, user: str | None, durable: bool) -> str:
-    port = free_port()
-    wanted = _POSTGRES_OPTIONS | (_DURABLE if durable else {})
-    options = [f"-c{name}={value}" for name, value in wanted.items()]
-    server = start(
-        [_postgres_program("postgres"), "-D", data, "-p", str(port), "-k", folder, *options],
-        log=(folder / "log").open("wb"),
-        cwd=folder,
-        user=user,
-        when_parent_dies=signal.SIGQUIT,
-    )
-    atexit.register(stop, [server], signal_number=signal.SIGINT)
-    ready = [_postgres_program("pg_isready"), "-q", "-h", "127.0.0.1", "-p", str(port)]
-    deadline = time.monotonic() + 30
-    while subprocess.run(ready, check=False).returncode:
-        if server.poll() is not None or time.monotonic() > deadline:
-            raise RuntimeError(f"PostgreSQL did not start: {(folder / 'log').read_text()}")
-        time.sleep(0.05)
-    return f"postgres://tests@127.0.0.1:{port}/tests"
+class Postgres:
+    """A cluster in a folder of its own, on a free port; it can be killed and started again."""
+
+    def __init__(self, *, durable: bool) -> None:
+        self.folder, self.user = _temporary_folder("postgres"), _postgres_user()
+        if self.user:
+            shutil.chown(self.folder, self.user)
+        self.port = free_port()
+        wanted = _POSTGRES_OPTIONS | (_DURABLE if durable else {})
+        self._options = [f"-c{name}={value}" for name, value in wanted.items()]
+        self._make_cluster()
+        self.start()
+
+    @property
+    def url(self) -> str:
+        """A database of the cluster that is yet to be made."""
+        return f"postgres://tests@127.0.0.1:{self.port}/tests"
+
+    def start(self) -> None:
+        """Start the server and wait until it answers; after a kill it recovers first."""
+        data, port = self.folder / "data", str(self.port)
+        self.process = start(
+            [
+                *[_postgres_program("postgres"), "-D", data, "-p", port, "-k", self.folder],
+                *self._options,
+            ],
+            log=(self.folder / "log").open("ab"),
+            cwd=self.folder,
+            user=self.user,
+            when_parent_dies=signal.SIGQUIT,
+        )
+        atexit.register(stop, [self.process], signal_number=signal.SIGINT)
+        ready = [_postgres_program("pg_isready"), "-q", "-h", "127.0.0.1", "-p", port]
+        deadline = time.monotonic() + 30
+        while subprocess.run(ready, check=False).returncode:
+            if self.process.poll() is not None or time.monotonic() > deadline:
+                said = (self.folder / "log").read_text()
+                raise RuntimeError(f"PostgreSQL did not start: {said}")
+            time.sleep(0.05)
+
+    def kill(self) -> None:
+        """kill -9 of the server and all its children."""
+        kill_group(self.process)
+
+    def _make_cluster(self) -> None:
+        data = self.folder / "data"
+        initdb = [_postgres_program("initdb"), "-D", data, "-A", "trust", "-U", "tests"]
+        subprocess.run(
+            [*initdb, "--no-sync", "--encoding=UTF8", "--no-locale"],
+            check=True,
+            stdout=subprocess.DEVNULL,
+            user=self.user,
+            cwd=self.folder,
+        )
 
 
 def _postgres_program(name: str) -> str:

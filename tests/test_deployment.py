@@ -11,6 +11,7 @@ import yaml
 from django.core.management import get_commands
 from django.test import Client
 
+from apps.classifier.kubeflow import SERVICE_ACCOUNT
 from scripts.check_manifests import ROOT, build, kustomizations, name_of, problem, problems
 
 OVERLAYS = [folder for folder in kustomizations() if "overlays" in folder]
@@ -309,3 +310,54 @@ def test_the_dataset_job_runs_a_command_that_exists_and_fills_the_workers_volume
     assert mounts["training"] == settings_of("k8s/base")["TRAINING_DATA_DIR"]
     assert pod_of(job)["securityContext"]["runAsNonRoot"] is True
     assert container["securityContext"]["readOnlyRootFilesystem"] is True
+
+
+def test_the_fetching_job_runs_a_command_that_exists_and_reaches_nothing_but_web_servers():
+    (job,) = of_kind("k8s/dataset-fetch", "Job")
+    (container,) = pod_of(job)["containers"]
+    assert container["args"][:2] == ["manage", "fetch_dataset"]
+    assert "fetch_dataset" in get_commands()
+    named = set(re.findall(r"\$\((\w+)\)", " ".join(container["args"])))
+    source = the("k8s/dataset-fetch", "ConfigMap", "dataset-source")
+    assert named == set(source["data"])
+    assert container["envFrom"] == [{"configMapRef": {"name": source["metadata"]["name"]}}]
+    (policy,) = of_kind("k8s/dataset-fetch", "NetworkPolicy")
+    labels = job["spec"]["template"]["metadata"]["labels"]
+    assert policy["spec"]["podSelector"]["matchLabels"].items() <= labels.items()
+
+
+def test_the_pipeline_mounts_volumes_and_reads_secrets_that_there_are():
+    _, platform = yaml.safe_load_all((ROOT / "k8s/kubeflow/pipeline.yaml").read_text())
+    executors = platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"].values()
+    claims = {m["metadata"]["name"] for m in of_kind("k8s/base", "PersistentVolumeClaim")}
+    secrets = (ROOT / "scripts" / "make_secrets.sh").read_text()
+    mounts = volumes_of(the("k8s/base", "Deployment", "worker-training"))
+    for executor in executors:
+        mounted = {one["constant"]: one["mountPath"] for one in executor["pvcMount"]}
+        assert set(mounted) <= claims
+        assert mounted.items() <= mounts.items()
+        for one in executor["secretAsEnv"][0]["keyToEnv"]:
+            assert f"{one['secretKey']}:" in secrets
+        assert executor["securityContext"] == {
+            "runAsUser": "10001",
+            "runAsGroup": "10001",
+            "runAsNonRoot": True,
+        }
+
+
+def volumes_of(manifest: dict) -> dict[str, str]:
+    (container,) = pod_of(manifest)["containers"]
+    return {m["name"]: m["mountPath"] for m in container["volumeMounts"]}
+
+
+def test_the_pipelines_account_has_few_rights_and_the_release_is_pinned_once():
+    (account,) = of_kind("k8s/kubeflow", "ServiceAccount")
+    assert account["metadata"]["name"] == SERVICE_ACCOUNT
+    (role,) = of_kind("k8s/kubeflow", "Role")
+    assert not {"*", "delete", "create"} & {
+        verb for rule in role["rules"] if rule["apiGroups"] == [""] for verb in rule["verbs"]
+    }
+    assert all(rule["resourceNames"] for rule in role["rules"] if "secrets" in rule["resources"])
+    script = (ROOT / "k8s/kubeflow/set-up.sh").read_text()
+    release = re.search(r"PIPELINE_VERSION=(\S+)", script)[1]
+    assert f"kfp[kubernetes]=={release}" in (ROOT / "requirements/kubeflow.in").read_text()

@@ -85,5 +85,10 @@ def expiry() -> datetime:
     return timezone.now() + timedelta(seconds=settings.LEASE_SECONDS)
 
 
+def between_steps() -> datetime:
+    """When the lease of a training ends whose next step is still to be started elsewhere."""
+    return timezone.now() + timedelta(seconds=settings.KUBEFLOW_STEP_SECONDS)
+
+
 class LeaseLost(Exception):
     """Another worker has this row now, or somebody cancelled it; this one stops traceless."""

@@ -3,10 +3,12 @@
 The worker-side modules load inside the tasks, so that web processes never load the networks.
 """
 
+from contextlib import suppress
 from typing import Any
 
 from celery import shared_task
 from celery.signals import celeryd_after_setup, worker_process_init
+from django.conf import settings
 
 _serves_inference = False
 
@@ -28,9 +30,19 @@ def answer_place(question_id: int) -> None:
 
 @shared_task
 def train(training_run_id: int) -> None:
+    if settings.TRAINING_BACKEND == "kubeflow":
+        _hand_over(training_run_id)
+        return
     from apps.classifier.training_process import run_in_own_process
 
     run_in_own_process(training_run_id)
+
+
+def _hand_over(training_run_id: int) -> None:
+    from apps.classifier.kubeflow import NotSubmitted, hand_over
+
+    with suppress(NotSubmitted):  # the row says why
+        hand_over(training_run_id)
 
 
 @shared_task

@@ -1,8 +1,9 @@
 """The worker's side of a training run, in a process of its own: this module loads TensorFlow."""
 
+import json
 import logging
-import shutil
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 from django.db import DatabaseError, transaction
@@ -13,25 +14,28 @@ from apps.classifier.cnn import cards, evaluation
 from apps.classifier.cnn.datasets import NoduleExample
 from apps.classifier.cnn.proof import Proof, prove
 from apps.classifier.cnn.runtime import Network, WeightsMismatch, load_network
-from apps.classifier.cnn.training import TrainedNetwork, TrainingProgress, train
-from apps.classifier.lease import LeaseLost, claim, heartbeat, held
+from apps.classifier.cnn.training import TrainingProgress, train
+from apps.classifier.lease import LeaseLost, between_steps, claim, heartbeat, held
 from apps.classifier.model_files import keep_weights, network
 from apps.classifier.models import ModelVersion, TrainingExample, TrainingRun
 from apps.classifier.shipped import next_number
 from apps.classifier.training_base import FrozenTestSetChanged, NoFrozenTestSet
+from apps.classifier.training_end import clear_folder, fail
 from apps.classifier.training_set import (
     DatasetChanged,
     TrainingData,
+    chosen_examples,
+    collect,
     freeze,
     run_folder,
     sha256_of,
     thaw,
-    usable_examples,
 )
 
 log = logging.getLogger(__name__)
 Status = TrainingRun.Status
 CORRECTION_WEIGHT = 3.0
+CANDIDATE, RESULT = "candidate", "result.json"
 PHANTOM_EPOCHS = 20  # a small network on the small synthetic base: about half a minute
 CURVE_POINTS = 400
 
@@ -43,10 +47,11 @@ class NothingToTestAgainst(Exception):
 class Progress:
     """Writes where the training is into its row, and stops it when the row is no longer ours."""
 
-    def __init__(self, pk: int, token: int, is_lost: Callable[[], bool]) -> None:
-        self._row = (TrainingRun, pk, token)
+    def __init__(self, run: TrainingRun, token: int, is_lost: Callable[[], bool]) -> None:
+        self._row = (TrainingRun, run.pk, token)
         self._is_lost = is_lost
-        self._state: dict[str, Any] = {"losses": []}
+        self._state: dict[str, Any] = {"losses": [], **run.progress}
+        self.data: TrainingData | None = None  # kept from step to step within one process
 
     def step(self, name: str) -> None:
         """Begin a step: preparing, training, testing, storing. Raises LeaseLost."""
@@ -79,56 +84,73 @@ def run_training(pk: int) -> bool:
     token = claim(TrainingRun, pk)
     if token is None:
         return False
+    _guarded(pk, token, list(STEPS))
+    clear_folder(pk)
+    return True
+
+
+def run_step(pk: int, token: int, name: str) -> bool:
+    """One step of a training whose steps run in processes of their own, under one claim.
+
+    False when the training is no longer ours or the step has failed: the next one must not
+    begin. After it the lease lasts until the next step's process may have started. The last
+    step tried again after it was done changes nothing.
+    """
+    if TrainingRun.objects.filter(pk=pk, fencing_token=token).exclude(candidate=None).exists():
+        return True
+    done = _guarded(pk, token, [name])
+    if done:
+        held(TrainingRun, pk, token).update(lease_expires_at=between_steps())
+    clear_folder(pk)
+    return done
+
+
+def _guarded(pk: int, token: int, names: Sequence[str]) -> bool:
+    """Run these steps under a heartbeat; what stops them is told in the row."""
     run = TrainingRun.objects.get(pk=pk)
     with heartbeat(TrainingRun, pk, token) as lost:
+        progress = Progress(run, token, lost.is_set)
         try:
-            _run(run, token, Progress(pk, token, lost.is_set))
+            for name in names:
+                progress.step(name)
+                STEPS[name](run, token, progress)
+            return True
         except LeaseLost:
             log.warning("training %s: lease lost or cancelled, stopped", pk)
         except DatabaseError:
             raise  # the lease runs out, and the sweep has it tried again from its checkpoint
         except Exception as error:
             log.exception("training %s failed", pk)
-            _fail(pk, token, error)
-    _clear(pk)
-    return True
+            fail(pk, token, _in_words(error))
+    return False
 
 
-def _run(run: TrainingRun, token: int, progress: Progress) -> None:
-    progress.step("preparing")
-    active = ModelVersion.objects.filter(task=run.task, status="active").first()
-    if active is None:
-        raise NothingToTestAgainst
-    tested_against = network(active)  # before hours of training, not after them
-    data = thaw(run) if run.dataset else _freeze(run, token)
-    progress.step("training")
-    trained = _train(run, data, progress)
-    progress.step("testing")
-    candidate = load_network(trained.weights, trained.meta)
-    result = compare(run.task, tested_against, candidate, data)
-    progress.step("storing")
-    _store(run, token, active, trained, data, result)
+def _collect(run: TrainingRun, token: int, progress: Progress) -> None:
+    """Choose what is learnt; what cannot work is found before hours of training, not after."""
+    network(_active(run))
+    if not run.dataset:
+        run.examples.set(collect(run))
 
 
-def _freeze(run: TrainingRun, token: int) -> TrainingData:
-    examples = usable_examples(run.task)
-    data = freeze(run, examples)
-    with transaction.atomic():
-        if not held(TrainingRun, run.pk, token).update(
-            dataset=data.listing, dataset_sha256=sha256_of(data.listing)
-        ):
-            raise LeaseLost
-        run.examples.set(examples)
-    return data
+def _prepare(run: TrainingRun, token: int, progress: Progress) -> None:
+    """Cut the corrections out of the stored images, and freeze everything by hash."""
+    if run.dataset:
+        return
+    data = progress.data = freeze(run, list(chosen_examples(run)))
+    run.dataset, run.dataset_sha256 = data.listing, sha256_of(data.listing)
+    if not held(TrainingRun, run.pk, token).update(
+        dataset=run.dataset, dataset_sha256=run.dataset_sha256
+    ):
+        raise LeaseLost
 
 
-def _train(run: TrainingRun, data: TrainingData, progress: Progress) -> TrainedNetwork:
-    folder = run_folder(run)
-    trained = train(
+def _train(run: TrainingRun, token: int, progress: Progress) -> None:
+    data, folder = _data(run, progress), run_folder(run)
+    train(
         run.task,
         data.base_train,
         seed=run.seed,
-        out_dir=folder / "candidate",
+        out_dir=folder / CANDIDATE,
         epochs=run.epochs or (PHANTOM_EPOCHS if data.is_synthetic else None),
         quick=data.is_synthetic,
         extra=data.on("train"),
@@ -136,10 +158,56 @@ def _train(run: TrainingRun, data: TrainingData, progress: Progress) -> TrainedN
         checkpoint_dir=folder / "checkpoints",
         on_progress=progress.epoch,
     )
+
+
+def _test(run: TrainingRun, token: int, progress: Progress) -> None:
+    data, active = _data(run, progress), _active(run)
+    weights, meta = _trained(run, data)
+    result = compare(run.task, network(active), load_network(weights, meta), data)
+    found = {"active_version": active.pk, "sha256": meta["sha256"], "result": result}
+    (run_folder(run) / RESULT).write_text(json.dumps(found))
+
+
+def _register(run: TrainingRun, token: int, progress: Progress) -> None:
+    """The candidate's file first, then all rows in one transaction, only under our lease."""
+    weights, meta = _trained(run, _data(run, progress))
+    tested = json.loads((run_folder(run) / RESULT).read_text())
+    if tested["sha256"] != meta["sha256"]:
+        raise WeightsMismatch("the network on disk is not the one that was tested")
+    file = keep_weights(weights, run.task, meta["sha256"])
+    _store(run, token, tested["active_version"], file, meta, tested["result"])
+
+
+STEPS: dict[str, Callable[[TrainingRun, int, Progress], None]] = {
+    "collecting": _collect,
+    "preparing": _prepare,
+    "training": _train,
+    "testing": _test,
+    "storing": _register,
+}
+
+
+def _data(run: TrainingRun, progress: Progress) -> TrainingData:
+    """What the run froze, checked by hash where another process did it. Raises DatasetChanged."""
+    progress.data = progress.data or thaw(run)
+    return progress.data
+
+
+def _active(run: TrainingRun) -> ModelVersion:
+    active = ModelVersion.objects.filter(task=run.task, status="active").first()
+    if active is None:
+        raise NothingToTestAgainst
+    return active
+
+
+def _trained(run: TrainingRun, data: TrainingData) -> tuple[Path, dict[str, Any]]:
+    """What the training step left: weights and metadata."""
+    weights = run_folder(run) / CANDIDATE / f"{run.task}.tflite"
+    meta = json.loads(weights.with_suffix(".json").read_text())
     if data.is_synthetic:
-        trained.meta["training"]["synthetic"] = True
-        trained.meta["citation"] = "none: the base is synthetic"
-    return trained
+        meta["training"]["synthetic"] = True
+        meta["citation"] = "none: the base is synthetic"
+    return weights, meta
 
 
 def compare(task: str, active: Network, candidate: Network, data: TrainingData) -> dict[str, Any]:
@@ -195,16 +263,14 @@ def _by_correction(answers: evaluation.Answers) -> dict[str, float]:
 def _store(
     run: TrainingRun,
     token: int,
-    active: ModelVersion,
-    trained: TrainedNetwork,
-    data: TrainingData,
+    active: int,
+    file: str,
+    meta: dict[str, Any],
     result: dict[str, Any],
 ) -> None:
-    """The candidate's file first, then all rows in one transaction, only under our lease."""
-    file = keep_weights(trained.weights, run.task, trained.meta["sha256"])
     passed = not result["objections"]
     with transaction.atomic():
-        candidate = _candidate(run, file, trained.meta, data, result)
+        candidate = _candidate(run, file, meta, result)
         stored = held(TrainingRun, run.pk, token).update(
             status=Status.PASSED if passed else Status.NOT_BETTER,
             finished_at=timezone.now(),
@@ -224,11 +290,7 @@ def _store(
 
 
 def _candidate(
-    run: TrainingRun,
-    file: str,
-    meta: dict[str, Any],
-    data: TrainingData,
-    result: dict[str, Any],
+    run: TrainingRun, file: str, meta: dict[str, Any], result: dict[str, Any]
 ) -> ModelVersion:
     number = next_number(run.task)
     meta = {**meta, "version": f"{run.task}-v{number}"}
@@ -240,22 +302,13 @@ def _candidate(
         meta=meta,
         metrics={"how": "frozen test patients", **result["candidate"]},
         card=cards.card(meta),
-        synthetic=data.is_synthetic,
-    )
-
-
-def _fail(pk: int, token: int, error: Exception) -> None:
-    held(TrainingRun, pk, token).update(
-        status=Status.FAILED,
-        finished_at=timezone.now(),
-        lease_expires_at=None,
-        reason=_in_words(error),
+        synthetic=meta["training"]["synthetic"],
     )
 
 
 def _in_words(error: Exception) -> str:
     if isinstance(error, NoFrozenTestSet | FrozenTestSetChanged | DatasetChanged):
-        return str(error)[:500]
+        return str(error)
     if isinstance(error, NothingToTestAgainst):
         return "No version is active for this task, so there is nothing to test against."
     if isinstance(error, WeightsMismatch):
@@ -263,10 +316,3 @@ def _in_words(error: Exception) -> str:
     if isinstance(error, FileNotFoundError):
         return "A stored image or weights file is missing on the server."
     return f"The training stopped with an error ({type(error).__name__}); see the worker's log."
-
-
-def _clear(pk: int) -> None:
-    """Checkpoints and crops are of no use once the run has ended; the row keeps their hashes."""
-    run = TrainingRun.objects.get(pk=pk)
-    if run.status not in {Status.QUEUED, Status.RUNNING}:
-        shutil.rmtree(run_folder(run), ignore_errors=True)

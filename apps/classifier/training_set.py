@@ -86,6 +86,21 @@ def _leaks(example: TrainingExample) -> bool:
     return looks_like_frozen_test(example.perceptual_hash)
 
 
+def collect(run: TrainingRun) -> list[TrainingExample]:
+    """The corrections that a run will learn or test on, once there is a base for it.
+
+    Raises NoFrozenTestSet, FrozenTestSetChanged.
+    """
+    frozen_test_set(read_base()[1])
+    return usable_examples(run.task)
+
+
+def chosen_examples(run: TrainingRun) -> QuerySet[TrainingExample]:
+    """What was collected for a run."""
+    chosen = run.examples.select_related("finding__instance__series__study__patient", "case")
+    return chosen.order_by("pk")
+
+
 def freeze(run: TrainingRun, examples: list[TrainingExample]) -> TrainingData:
     """Cut the crops of the corrections, write them down, and list everything by hash.
 

@@ -83,8 +83,9 @@ def metadata(
 def out_of_fold(
     problem: TrainingSet, logits: np.ndarray
 ) -> tuple[evaluation.Answers, dict[str, float]]:
-    """Calibrated answers of the items with a firm truth, and the calibration fitted on them."""
-    firm = np.flatnonzero(np.isfinite(problem.truth))
+    """Calibrated answers of the base's items with a firm truth, and the calibration fitted
+    on them; corrections count for neither (see TrainingSet)."""
+    firm = np.flatnonzero(np.isfinite(problem.truth) & problem.from_base)
     truth = problem.truth[firm]
     scaling = calibration.fit_platt(logits[firm], truth)
     answers = evaluation.Answers(

@@ -39,6 +39,10 @@ class TrainingSet:
 
     draw(i, rng) gives an augmented patch, views(i) the fixed patches whose mean logit is the
     item's answer.
+
+    corrections: keys of the examples that doctors corrected. They are learnt, but calibration,
+    operating point and figures come from the rest: chosen because the AI was wrong about them,
+    they are no sample of patients.
     """
 
     task: str
@@ -51,6 +55,12 @@ class TrainingSet:
     draw: Callable[[int, np.random.Generator], Draw]
     views: Callable[[int], np.ndarray]
     groups: dict[str, np.ndarray] = field(default_factory=dict)
+    corrections: frozenset[str] = frozenset()
+
+    @property
+    def from_base(self) -> np.ndarray:
+        """(n,) whether an item is of the base and not of a correction."""
+        return np.array([key.split("@")[0] not in self.corrections for key in self.keys])
 
 
 def heights(count: int) -> list[int]:

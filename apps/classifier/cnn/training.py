@@ -105,7 +105,10 @@ def train(
     kept, _ = split_by_patient(examples, secret)
     added, _ = split_by_patient([*extra], secret)
     weights = [1.0] * len(kept) + [extra_weight] * len(added)
-    problem = build_set(task, [*kept, *added], weights, seed)
+    problem = replace(
+        build_set(task, [*kept, *added], weights, seed),
+        corrections=frozenset(one.key for one in added),
+    )
     described = cards.describe_examples([*kept, *added], len(added))
     return fit_and_save(
         problem, settings, seed, Path(out_dir), checkpoint_dir, on_progress, version, described
@@ -244,8 +247,6 @@ def fit_member(
     saved = open_checkpoint(checkpoint_dir, problem.task, seed, model, optimizer, curve, done)
     for epoch in range(int(done), settings.epochs):
         rng = np.random.default_rng((seed, epoch))
-        # Dropout must not depend on whether the training was interrupted before this epoch.
-        keras.utils.set_random_seed(seed * 1000 + epoch)
         losses = [float(step(*batch)) for batch in batches(problem, inside, steps, rng)]
         curve[epoch].assign(float(np.mean(losses)))
         done.assign(epoch + 1)

@@ -74,6 +74,22 @@ def test_a_finished_training_resumes_to_the_same_weights(trained, synthetic_base
     assert np.allclose(first, second, atol=1e-5)
 
 
+def test_an_interrupted_training_goes_on_as_if_it_had_not_been(trained, synthetic_base, tmp_path):
+    from apps.classifier.cnn.training import train
+
+    def interrupt(told) -> None:
+        if (told.member, told.epoch) == (2, 1):
+            raise KeyboardInterrupt
+
+    how = {"seed": 1, "epochs": 2, "quick": True, "checkpoint_dir": tmp_path / "checkpoints"}
+    with pytest.raises(KeyboardInterrupt):
+        train("malignancy", synthetic_base, out_dir=tmp_path, on_progress=interrupt, **how)
+    again = train("malignancy", synthetic_base, out_dir=tmp_path, **how)
+    batch = np.random.default_rng(0).random((8, 64, 64, 3)).astype(np.float32)
+    first = load_network(trained[0].weights, trained[0].meta_path).logits(batch)
+    assert np.allclose(first, load_network(again.weights, again.meta_path).logits(batch), atol=1e-5)
+
+
 def test_two_networks_are_compared_on_the_same_held_out_patients(trained, synthetic_base):
     result, _, _ = trained
     network = load_network(result.weights, result.meta_path)
