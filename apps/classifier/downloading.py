@@ -131,6 +131,11 @@ def _append(answer: http.client.HTTPResponse, path: Path, watch: Callable[[int],
             watch(stream.tell())
 
 
+def forget(path: Path) -> None:
+    """Remove what was downloaded into `path`, and what is remembered of it."""
+    _Part(path).forget()
+
+
 def sha256_of_file(path: Path) -> str:
     """SHA-256 of a file, in hexadecimal digits."""
     with path.open("rb") as stream:

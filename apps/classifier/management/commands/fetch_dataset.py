@@ -16,7 +16,7 @@ from django.utils import timezone
 from tqdm import tqdm
 
 from apps.classifier.cnn.datasets import has_nodule_labels
-from apps.classifier.downloading import DownloadFailed, download, sha256_of_file
+from apps.classifier.downloading import DownloadFailed, download, forget, sha256_of_file
 from apps.classifier.unpacking import CannotUnpack, unpack
 
 FETCHED = "fetched.json"
@@ -69,11 +69,11 @@ class Command(BaseCommand):
             digest = sha256_of_file(archive)
             if sha256 and digest != sha256:
                 if archive != here:
-                    archive.unlink()
+                    forget(archive)
                 raise CommandError(f"Its SHA-256 is {digest}, not the one given. Nothing was kept.")
             self._unpack(archive, unpacked, most)
             if archive != here:
-                archive.unlink()
+                forget(archive)
         root, layout = _root_of(unpacked)
         self._facts = {
             "source": source,
