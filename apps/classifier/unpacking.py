@@ -35,7 +35,8 @@ def unpack(
                 _copy(list(_of_tar(opened)), folder, most_bytes, watch)
         else:
             raise CannotUnpack("It is neither a ZIP nor a tar archive.")
-    except (*_BROKEN, RuntimeError) as damage:  # RuntimeError: a ZIP with a password
+    # RuntimeError: a ZIP with a password. OSError: a place outside the file, or a full disk.
+    except (*_BROKEN, RuntimeError, ValueError, OSError) as damage:
         raise CannotUnpack(f"The archive cannot be read: {damage}.") from damage
 
 
