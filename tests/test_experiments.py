@@ -105,6 +105,7 @@ def _hollowed(one: NoduleExample) -> dict[str, Any]:
     return {"kind": "malignant", "label": 1.0, "crops": np.where(hole, LUNG_HU, one.crops)}
 
 
+@pytest.mark.timeout(600)  # three trainings: half a minute, on a busy machine some
 def test_corrections_teach_what_the_base_lacked_and_heavy_poison_is_refused(settings, tmp_path):
     drawn = _phantoms(110)
     smooth = {one.key for one in drawn if one.facts["look"] == "smooth"}
