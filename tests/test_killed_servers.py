@@ -1,7 +1,7 @@
 """kill -9 of the broker and of the database in the middle of a training.
 
-On servers of their own, since the other tests need theirs. Real processes: a training worker,
-beat, and what the worker starts.
+On servers of their own, since the other tests need theirs. Real processes: a worker, beat, and
+the training that the worker starts.
 """
 
 import hashlib
@@ -29,7 +29,7 @@ print(start_run("malignancy", epochs={epochs}).pk)
 
 
 class Installation:
-    """A database, a broker, files, a training worker and beat; nothing is shared with others."""
+    """A database, a broker, files, a worker and beat; nothing is shared with others."""
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.postgres = folder, Postgres(durable=True)
@@ -66,7 +66,7 @@ class Installation:
 
     def start(self, *names: str) -> None:
         for name in names:
-            node = ["-n", f"{name}@killed"] if "worker" in name else ["-s", self.folder / "beat"]
+            node = ["-n", f"{name}@killed"] if name == "worker" else ["-s", self.folder / "beat"]
             with (self.folder / f"{name}.log").open("ab") as log:
                 self.processes[name] = start(
                     [*COMMANDS[name], *node], log=log, environment=self.environment
@@ -115,7 +115,7 @@ def installation(tmp_path) -> Iterator[Installation]:
         made.manage("migrate", "--no-input")
         made.manage("load_models")
         made.manage("make_phantom_base", "--patients", "40")
-        made.start("worker-training", "beat")
+        made.start("worker", "beat")
         yield made
     finally:
         stop([*made.processes.values(), made.broker.process])
