@@ -10,7 +10,7 @@ from typing import Any
 from celery import current_app
 from django.conf import settings
 from django.contrib.auth.decorators import login_not_required
-from django.db.models import Avg, Count, F, Model
+from django.db.models import Avg, Count, F, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 from django.utils import timezone
 from django.views.decorators.cache import never_cache
@@ -69,29 +69,31 @@ class Installation:
 
 
 def _rows() -> Iterator[GaugeMetricFamily]:
-    for model, name in (
-        (Case, "cases"),
-        (Prediction, "predictions"),
-        (TrainingExample, "training_examples"),
-        (TrainingRun, "training_runs"),
+    live = Prediction.objects.filter(shadow=False)
+    for rows, name in (
+        (Case.objects.all(), "cases"),
+        (live, "predictions"),
+        (Prediction.objects.filter(shadow=True), "shadow_predictions"),
+        (TrainingExample.objects.all(), "training_examples"),
+        (TrainingRun.objects.all(), "training_runs"),
     ):
-        yield _gauge(name, f"{name} by status.", ["status"], _by_status(model))
-    waiting = Prediction.objects.filter(status="queued").order_by("queued_at").first()
+        yield _gauge(name, f"{name} by status.", ["status"], _by_status(rows))
+    waiting = live.filter(status="queued").order_by("queued_at").first()
     seconds = (timezone.now() - waiting.queued_at).total_seconds() if waiting else 0
     yield _gauge("prediction_longest_wait_seconds", "Of those queued.", [], seconds)
-    yield _gauge("prediction_seconds", "Mean of the last 15 minutes.", [], _recent(Prediction))
+    yield _gauge("prediction_seconds", "Mean of the last 15 minutes.", [], _recent(live))
 
 
-def _recent(model: type[Model]) -> float:
-    done = model.objects.filter(status="done", finished_at__gt=timezone.now() - RECENTLY)
+def _recent(predictions: QuerySet) -> float:
+    done = predictions.filter(status="done", finished_at__gt=timezone.now() - RECENTLY)
     mean = done.aggregate(mean=Avg(F("finished_at") - F("started_at")))["mean"]
     return mean.total_seconds() if mean else float("nan")
 
 
-def _by_status(model: type[Model]) -> dict[str, int]:
+def _by_status(rows: QuerySet) -> dict[str, int]:
     """Every status, those without rows too: a series that vanishes cannot raise an alarm."""
-    counted = dict(model.objects.order_by().values_list("status").annotate(Count("pk")))
-    return {value: counted.get(value, 0) for value in model.Status.values}
+    counted = dict(rows.order_by().values_list("status").annotate(Count("pk")))
+    return {value: counted.get(value, 0) for value in rows.model.Status.values}
 
 
 def _queues() -> dict[str, int]:

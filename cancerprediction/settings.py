@@ -215,6 +215,7 @@ CELERY_TASK_DEFAULT_QUEUE = "default"
 CELERY_TASK_ROUTES = {
     "apps.classifier.tasks.predict": {"queue": "inference"},
     "apps.classifier.tasks.answer_place": {"queue": "inference"},
+    "apps.classifier.tasks.predict_in_shadow": {"queue": "training"},
     "apps.classifier.tasks.train": {"queue": "training"},
 }
 CELERY_TASK_PUBLISH_RETRY_POLICY = {"max_retries": 2, "interval_start": 0.1, "interval_max": 0.5}

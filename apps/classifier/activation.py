@@ -47,7 +47,7 @@ def activate(version: ModelVersion, *, request: HttpRequest | None, note: str) -
     was faster.
     """
     version.refresh_from_db()
-    _refuse(version, why_not_activate(version) or _damage(version))
+    _refuse(version, why_not_activate(version) or damage_of(version))
     try:
         with transaction.atomic():
             return _swap(version, request, note)
@@ -90,6 +90,7 @@ def _swap(version: ModelVersion, request: HttpRequest | None, note: str) -> Mode
         ModelVersion.objects.filter(pk=replaced.pk).update(status=Status.RETIRED)
     changed = ModelVersion.objects.filter(pk=version.pk, status=version.status).update(
         status=Status.ACTIVE,
+        shadow_since=None,
         activated_at=timezone.now(),
         activated_by=request.user if request else None,
         activation_note=note,
@@ -114,7 +115,8 @@ def _refuse(version: ModelVersion, forbidden: str) -> None:
         raise LearningConflict(f"{version} was not activated. {forbidden}")
 
 
-def _damage(version: ModelVersion) -> str:
+def damage_of(version: ModelVersion) -> str:
+    """Why the version's file on this server cannot be used; empty when it is whole."""
     try:
         found = hashlib.sha256(weights_path(version).read_bytes()).hexdigest()
     except OSError:

@@ -97,7 +97,8 @@ def confirmation_of(example: TrainingExample) -> Confirmation | None:
         return own
     whole = newest.filter(finding=None).first()
     if whole and whole.label == Confirmation.Label.MALIGNANT:
-        others = Finding.objects.filter(case=example.case_id).exclude(pk=example.finding_id)
+        seen = Finding.objects.filter(case=example.case_id).exclude(prediction__shadow=True)
+        others = seen.exclude(pk=example.finding_id)
         return None if others.exists() else whole
     return whole
 

@@ -25,6 +25,7 @@ from apps.classifier.lease import LeaseLost, claim, heartbeat, held
 from apps.classifier.model_files import network
 from apps.classifier.models import Finding, ModelVersion, Prediction
 from apps.classifier.services import PREDICTION_TASKS, active_versions
+from apps.classifier.sweep import live_waits
 from apps.imaging.pixels import hounsfield
 from apps.imaging.refusal import Refusal
 
@@ -64,6 +65,12 @@ def run_prediction(pk: int, between: Callable[[], None] = lambda: None) -> None:
             _fail(pk, token, error)
 
 
+def run_shadow(pk: int) -> None:
+    """Run one queued shadow prediction, unless a real one waits: the sweep sends it again then."""
+    if Prediction.objects.filter(pk=pk, shadow=True).exists() and not live_waits():
+        run_prediction(pk)
+
+
 def _analyse(
     prediction: Prediction,
     token: int,
@@ -78,6 +85,8 @@ def _analyse(
         override_gate=prediction.override,
         on_progress=_reporter(prediction.pk, token, is_lost, between),
     )
+    if prediction.shadow:  # nobody looks at it
+        return analysis, []
     return analysis, heatmaps_of(slices, analysis.findings, models.malignancy)
 
 

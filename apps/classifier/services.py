@@ -59,7 +59,25 @@ def _ask(case: Case, series: Series, override: bool) -> tuple[Prediction, bool]:
         if created:
             prediction.model_versions.set(versions)
             nudge(predict, prediction.pk)
+            _ask_shadows(prediction, versions)
     return prediction, created
+
+
+def _ask_shadows(live: Prediction, versions: list[ModelVersion]) -> None:
+    """The same question to each version in shadow, in its task's place. The sweep starts them."""
+    for version in ModelVersion.objects.filter(shadow_since__isnull=False):
+        others = [one for one in versions if one.task != version.task]
+        beside = sorted([*others, version], key=lambda one: one.task)
+        shadow, created = Prediction.objects.get_or_create(
+            series_id=live.series_id,
+            instances_sha256=live.instances_sha256,
+            models_key=models_key(beside),
+            override=live.override,
+            shadow=True,
+            defaults={"case_id": live.case_id, "beside": live},
+        )
+        if created:
+            shadow.model_versions.set(beside)
 
 
 def models_key(versions: Iterable[ModelVersion]) -> str:

@@ -14,11 +14,12 @@ from apps.classifier.models import Prediction, TrainingRun
 from apps.classifier.place_questions import give_up_waiting
 from apps.classifier.self_start import start_due_runs
 from apps.classifier.services import request_prediction
-from apps.classifier.tasks import predict, train
+from apps.classifier.tasks import predict, predict_in_shadow, train
 
 log = logging.getLogger(__name__)
 MAX_ATTEMPTS = 3
 NUDGE_AT_MOST = 200
+SHADOWS_AT_MOST = 20  # a training that is asked for waits behind so many at most
 SETTLE_TIME = timedelta(seconds=5)
 # A slice's time of receipt is a little before its commit: a question asked in between missed it.
 COMMIT_TIME = timedelta(seconds=60)
@@ -33,6 +34,7 @@ def sweep() -> None:
     ask_for_late_slices()
     for queue, (model, task) in QUEUES.items():
         _nudge_forgotten(queue, model, task)
+    nudge_shadows()
     clear_away_lost_uploads()
     give_up_waiting()
     start_due_runs()
@@ -69,10 +71,27 @@ def _nudge_forgotten(queue: str, model: type[Model], task: Task) -> None:
     A message too many is harmless: whoever comes second finds nothing to claim.
     """
     waiting = model.objects.filter(status=model.Status.QUEUED).order_by("pk")
+    if model is Prediction:
+        waiting = waiting.filter(shadow=False)
     if not waiting.exists() or messages_waiting(queue):
         return
     for pk in waiting.values_list("pk", flat=True)[:NUDGE_AT_MOST]:
         task.delay(pk)
+
+
+def nudge_shadows() -> None:
+    """Start shadow predictions on the training worker while nothing real waits for an answer."""
+    if live_waits() or messages_waiting("training"):
+        return
+    waiting = Prediction.objects.filter(status=Prediction.Status.QUEUED, shadow=True)
+    for pk in waiting.order_by("pk").values_list("pk", flat=True)[:SHADOWS_AT_MOST]:
+        predict_in_shadow.delay(pk)
+
+
+def live_waits() -> bool:
+    """Whether a doctor or technician waits for a prediction."""
+    unfinished = [Prediction.Status.QUEUED, Prediction.Status.RUNNING]
+    return Prediction.objects.filter(shadow=False, status__in=unfinished).exists()
 
 
 def messages_waiting(queue: str) -> int:
@@ -95,7 +114,7 @@ def _grown() -> QuerySet[Series]:
     return (
         Series.objects.filter(study__case__in=cases, instances__received_at__gt=now - timedelta(1))
         .annotate(newest=Max("instances__received_at"))
-        .annotate(asked=Max("predictions__queued_at"))
+        .annotate(asked=Max("predictions__queued_at", filter=Q(predictions__shadow=False)))
         .filter(newest__lt=now - SETTLE_TIME)
         .filter(Q(asked=None) | Q(asked__lt=F("newest")) | just_now)
     )

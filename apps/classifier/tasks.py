@@ -3,6 +3,7 @@
 The worker-side modules load inside the tasks, so that web processes never load the networks.
 """
 
+import os
 from contextlib import suppress
 from typing import Any
 
@@ -11,6 +12,8 @@ from celery.signals import celeryd_after_setup, worker_process_init
 from django.conf import settings
 
 _serves_inference = False
+_serves_training = False
+NICER = 10
 
 
 @shared_task
@@ -26,6 +29,13 @@ def answer_place(question_id: int) -> None:
     from apps.classifier.place_answers import answer
 
     answer(question_id)
+
+
+@shared_task
+def predict_in_shadow(prediction_id: int) -> None:
+    from apps.classifier.prediction import run_shadow
+
+    run_shadow(prediction_id)
 
 
 @shared_task
@@ -55,13 +65,17 @@ def requeue_stale() -> None:
 @celeryd_after_setup.connect
 def note_queues(sender: str, instance: Any, **kwargs: Any) -> None:
     """Before the worker forks: remember whether its processes will run predictions."""
-    global _serves_inference
+    global _serves_inference, _serves_training
     _serves_inference = "inference" in instance.app.amqp.queues.consume_from
+    _serves_training = "training" in instance.app.amqp.queues.consume_from
 
 
 @worker_process_init.connect
 def prepare_process(**kwargs: Any) -> None:
-    """In each process of an inference worker: bound its threads, load the active networks."""
+    """In each process of a worker: an inference worker bounds its threads and loads the active
+    networks; one that only trains and answers in shadow gives way to everything else."""
+    if _serves_training and not _serves_inference:
+        os.nice(NICER)
     if _serves_inference:
         from apps.classifier.prediction import warm_up
 

@@ -3,10 +3,10 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from apps.classifier.models import Finding, FindingVerdict, ModelVersion, Prediction
+from apps.classifier.calls import operating_point
+from apps.classifier.models import Finding, FindingVerdict, Prediction
 from apps.classifier.services import current_predictions
 
-DEFAULT_OPERATING_POINT = 0.5
 LOW_BELOW, HIGH_FROM = 0.3, 0.7
 Status = Prediction.Status
 Label = FindingVerdict.Label
@@ -97,24 +97,6 @@ def answering(predictions: Iterable[Prediction]) -> list[Prediction]:
     open_or_failed = {Status.QUEUED, Status.RUNNING, Status.FAILED, Status.CANCELLED}
     standing = current_predictions(p for p in known if p.status not in open_or_failed)
     return [p for p in standing if p.status == Status.DONE]
-
-
-def operating_point(prediction: Prediction) -> float:
-    """The suspicion from which this prediction's model calls a nodule malignant."""
-    for version in prediction.model_versions.all():
-        if version.task == ModelVersion.Task.MALIGNANCY:
-            return _threshold(version.meta.get("operating_point"))
-    return DEFAULT_OPERATING_POINT
-
-
-def _threshold(point: object) -> float:
-    value = point.get("threshold") if isinstance(point, dict) else point
-    return float(value) if isinstance(value, int | float) else DEFAULT_OPERATING_POINT
-
-
-def version_of(prediction: Prediction, task: str) -> str:
-    """The name of the version that answered for `task`, as in "malignancy-v3"."""
-    return next((str(v) for v in prediction.model_versions.all() if v.task == task), "")
 
 
 def disagrees(finding: Finding, label: str) -> bool:

@@ -13,6 +13,7 @@ from apps.accounts.permissions import Permission
 from apps.cases.models import AccessGrant, Case, CaseEvent, Reading, Series
 from apps.cases.services import has_read
 from apps.cases.unaided import WHY_HIDDEN, hides_ai
+from apps.classifier.calls import operating_point, version_of
 from apps.classifier.models import (
     Finding,
     FindingVerdict,
@@ -26,10 +27,8 @@ from apps.doctor.answers import (
     HIDDEN,
     answering,
     disagrees,
-    operating_point,
     step_of,
     summarise,
-    version_of,
 )
 from apps.doctor.reliability import reliability_of
 from apps.doctor.services import findings_of, next_number

@@ -7,9 +7,10 @@ from django.utils import timezone
 from apps.accounts.models import User
 from apps.cases.models import Case, Verdict
 from apps.cases.unaided import times_of
+from apps.classifier.calls import operating_point
 from apps.classifier.models import Finding, FindingVerdict, Prediction
 from apps.classifier.services import predictions_of
-from apps.doctor.answers import answering, operating_point, step_of, summarise
+from apps.doctor.answers import answering, step_of, summarise
 from apps.doctor.structured import in_words, kept_structure
 
 if TYPE_CHECKING:

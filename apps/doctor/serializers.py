@@ -8,8 +8,8 @@ from rest_framework import serializers
 
 from apps.cases.models import Addendum, Case, Instance, Verdict
 from apps.cases.serializers import CaseSerializer, FiniteFloatField
+from apps.classifier.calls import operating_point
 from apps.classifier.models import FindingHeatmap, FindingVerdict, Prediction
-from apps.doctor.answers import operating_point
 from apps.doctor.nodule_serializers import StructuredSerializer, as_structured
 from apps.doctor.services import FindingAnswer, MissedNodule, VerdictAnswer, findings_of
 from apps.doctor.structured import Structured, kept_structure

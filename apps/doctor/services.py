@@ -13,6 +13,7 @@ from apps.cases.models import Case, Instance, Verdict
 from apps.cases.services import CaseConflict, claim_case, record_verdict
 from apps.cases.unaided import hides_ai
 from apps.classifier.adjudication import take_back_outdated
+from apps.classifier.calls import version_of
 from apps.classifier.labels import NotUsable
 from apps.classifier.learning import send_for_retraining
 from apps.classifier.models import (
@@ -23,7 +24,7 @@ from apps.classifier.models import (
     TrainingExample,
 )
 from apps.doctor.access import is_blind
-from apps.doctor.answers import disagrees, version_of
+from apps.doctor.answers import disagrees
 from apps.doctor.report import report_body
 from apps.doctor.structured import Structured, kept_structure
 from apps.doctor.worklist import next_unclaimed
@@ -140,7 +141,8 @@ def sign(case: Case, *, request: HttpRequest, revision: int, answer: VerdictAnsw
 
 def next_number(case: Case) -> int:
     """The number that a doctor's next mark on this case gets."""
-    return (case.findings.aggregate(highest=Max("number"))["highest"] or 0) + 1
+    seen = case.findings.exclude(prediction__shadow=True)
+    return (seen.aggregate(highest=Max("number"))["highest"] or 0) + 1
 
 
 def _answer_finding(signed: Signed, one: FindingAnswer, request: HttpRequest) -> None:

@@ -18,6 +18,14 @@ class ActivateForm(forms.Form):
     )
 
 
+class ShadowForm(forms.Form):
+    step = forms.ChoiceField(choices=[("start", "start"), ("stop", "stop")])
+    note = forms.CharField(
+        max_length=1000,
+        error_messages={"required": "Say in a few words why: it is kept in the audit trail."},
+    )
+
+
 class StartRunForm(forms.Form):
     task = forms.ChoiceField(
         label="What to train", choices=[(task.value, task.label) for task in TRAINABLE]

@@ -3,6 +3,7 @@
 from typing import Any
 
 from django.contrib import messages
+from django.db.models import Count
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.cache import never_cache
@@ -12,10 +13,17 @@ from apps.accounts.permissions import Permission, require
 from apps.classifier.activation import activate, previous_version, rollback, why_not_activate
 from apps.classifier.labels import LearningConflict
 from apps.classifier.learning import TRAINABLE
-from apps.classifier.models import ModelVersion, TrainingRun
+from apps.classifier.models import ModelVersion, Prediction, TrainingRun
+from apps.classifier.shadow import (
+    agreement,
+    history_of,
+    start_shadow,
+    stop_shadow,
+    why_not_shadow,
+)
 from apps.operations.cards import render_card
 from apps.operations.charts import figures_of
-from apps.operations.forms import ActivateForm
+from apps.operations.forms import ActivateForm, ShadowForm
 
 SHOWN_PER_TASK = 12
 
@@ -71,9 +79,43 @@ def _model_page(
         "form": form,
         "active": ModelVersion.objects.filter(task=version.task, status="active").first(),
         "run": TrainingRun.objects.filter(candidate=version).first(),
-        "predictions": version.predictions.count(),
+        "predictions": version.predictions.filter(shadow=False).count(),
+        "shadow": _shadow(version),
     }
     return render(request, "operations/model.html", context, status=status)
+
+
+def _shadow(version: ModelVersion) -> dict[str, Any]:
+    """What a version did unseen beside the active ones; the table once it has answered."""
+    answered = version.predictions.filter(shadow=True)
+    numbers = dict(answered.order_by().values_list("status").annotate(Count("pk")))
+    return {
+        "why_not": why_not_shadow(version),
+        "history": history_of(version),
+        "numbers": [(label, numbers.get(value, 0)) for value, label in Prediction.Status.choices],
+        "agreement": agreement(version) if numbers.get(Prediction.Status.DONE) else None,
+    }
+
+
+@require_POST
+@require(Permission.MANAGE_MODELS)
+def shadow(request: HttpRequest, task: str, number: int) -> HttpResponse:
+    """Let a version run beside the active one on live cases, unseen, or end that."""
+    version = get_object_or_404(ModelVersion, task=task, number=number)
+    form = ShadowForm(request.POST)
+    if not form.is_valid():
+        words = " ".join(error for errors in form.errors.values() for error in errors)
+        messages.error(request, f"Nothing was changed. {words}")
+        return redirect("operations:model", version.task, version.number)
+    step = start_shadow if form.cleaned_data["step"] == "start" else stop_shadow
+    try:
+        step(version, request=request, note=form.cleaned_data["note"])
+    except LearningConflict as conflict:
+        messages.error(request, conflict.message)
+    else:
+        done = "runs in shadow from now on" if version.shadow_since else "left the shadow"
+        messages.success(request, f"{version} {done}. Doctors see nothing of it.")
+    return redirect("operations:model", version.task, version.number)
 
 
 @require_POST

@@ -27,7 +27,7 @@ def overview() -> dict[str, Any]:
     """Everything that the first page shows; no patient is named anywhere in it."""
     return {
         "cases": _by_status(Case),
-        "predictions": _by_status(Prediction),
+        "predictions": _by_status(Prediction, shadow=False),
         "examples_waiting": TrainingExample.objects.filter(status="queued").count(),
         "failures": _failures(),
         "queues": _queues(),
@@ -40,9 +40,10 @@ def overview() -> dict[str, Any]:
     }
 
 
-def _by_status(model: type[Model]) -> list[dict[str, Any]]:
+def _by_status(model: type[Model], **only: Any) -> list[dict[str, Any]]:
     """Every status with its word and how many rows have it."""
-    counted = model.objects.order_by().values_list("status").annotate(Count("pk"))
+    found = model.objects.filter(**only).order_by()
+    counted = found.values_list("status").annotate(Count("pk"))
     numbers = dict(counted)
     return [
         {"status": value, "label": label, "number": numbers.get(value, 0)}
@@ -67,7 +68,7 @@ def _queues() -> list[dict[str, Any]] | None:
 def _late() -> bool:
     """Whether a prediction has waited so long that no worker seems to be there."""
     return Prediction.objects.filter(
-        status=Prediction.Status.QUEUED, queued_at__lt=timezone.now() - LATE
+        status=Prediction.Status.QUEUED, shadow=False, queued_at__lt=timezone.now() - LATE
     ).exists()
 
 

@@ -14,6 +14,7 @@ urlpatterns = [
     path("models/<slug:task>/rollback/", model_views.roll_back, name="rollback"),
     path("models/<slug:task>/<int:number>/", model_views.model, name="model"),
     path("models/<slug:task>/<int:number>/activate/", model_views.activate_it, name="activate"),
+    path("models/<slug:task>/<int:number>/shadow/", model_views.shadow, name="shadow"),
     path("examples/", example_views.examples, name="examples"),
     path("examples/<uuid:public_id>/decide/", example_views.decide, name="decide"),
     path("examples/<uuid:public_id>/crop.png", example_views.crop, name="crop"),

@@ -30,6 +30,13 @@ class Prediction(models.Model):
     model_versions = models.ManyToManyField(ModelVersion, related_name="predictions")
     override = models.BooleanField(default=False, help_text="Run although the gate refused.")
     shadow = models.BooleanField(default=False, help_text="Never shown to doctors.")
+    beside = models.ForeignKey(
+        "self",
+        null=True,
+        on_delete=models.PROTECT,
+        related_name="shadows",
+        help_text="A shadow's live prediction: the same question to the active versions.",
+    )
     status = models.CharField(
         max_length=20, choices=Status, default=Status.QUEUED, editable=False, db_index=True
     )
