@@ -19,7 +19,9 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.multiprocess import MultiProcessCollector
 
 from apps.cases.models import Case
-from apps.classifier.models import Prediction, TrainingExample, TrainingRun
+from apps.classifier.models import Prediction, TrainingExample, TrainingRun, WatchState
+from apps.classifier.models.watching import Figure
+from apps.classifier.watching import open_alerts
 from cancerprediction.parts import parts
 
 REQUEST_SECONDS = Histogram(
@@ -78,10 +80,21 @@ def _rows() -> Iterator[GaugeMetricFamily]:
         (TrainingRun.objects.all(), "training_runs"),
     ):
         yield _gauge(name, f"{name} by status.", ["status"], _by_status(rows))
+    yield from _watched()
     waiting = live.filter(status="queued").order_by("queued_at").first()
     seconds = (timezone.now() - waiting.queued_at).total_seconds() if waiting else 0
     yield _gauge("prediction_longest_wait_seconds", "Of those queued.", [], seconds)
     yield _gauge("prediction_seconds", "Mean of the last 15 minutes.", [], _recent(live))
+
+
+def _watched() -> Iterator[GaugeMetricFamily]:
+    """What the last measurement of the monitoring found; a figure without data has no sample."""
+    state = WatchState.current()
+    yield _gauge("ai_display", "1 while doctors see the AI.", [], state.off_since is None)
+    known = {name: value for name, (value, _) in state.figures.items() if value is not None}
+    yield _gauge("watched", "Figures of the monitoring page.", ["figure"], known)
+    raised = {name: 0 for name in Figure.values} | {one.figure: 1 for one in open_alerts()}
+    yield _gauge("alert", "1 while a figure is beyond its limit.", ["figure"], raised)
 
 
 def _recent(predictions: QuerySet) -> float:

@@ -225,7 +225,12 @@ CELERY_BEAT_SCHEDULE = {
         "task": "apps.classifier.tasks.requeue_stale",
         "schedule": SWEEP_SECONDS,
         "options": {"expires": SWEEP_SECONDS},
-    }
+    },
+    "watch": {
+        "task": "apps.classifier.tasks.watch",
+        "schedule": 300,
+        "options": {"expires": 300},
+    },
 }
 CELERY_BEAT_SCHEDULE_FILENAME = str(VAR_DIR / "celerybeat-schedule")
 LEASE_SECONDS = env.int("LEASE_SECONDS", default=30)
@@ -239,6 +244,8 @@ if TRAINING_BACKEND == "kubeflow" and not KUBEFLOW_HOST.startswith(("http://", "
 KUBEFLOW_TOKEN_FILE = env.str("KUBEFLOW_TOKEN_FILE", default="")
 KUBEFLOW_IMAGE = env.str("KUBEFLOW_IMAGE", default="")
 KUBEFLOW_STEP_SECONDS = env.int("KUBEFLOW_STEP_SECONDS", default=900)
+TRAINING_MEMORY_MB = env.int("TRAINING_MEMORY_MB", default=8192)
+TRAINING_HOURS = env.int("TRAINING_HOURS", default=24)
 INFERENCE_THREADS = env.int("INFERENCE_THREADS", default=2)
 
 # API

@@ -3,7 +3,8 @@
 import logging
 import os
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
@@ -16,6 +17,7 @@ from django.utils import timezone
 from apps.cases import storage
 from apps.cases.models import Instance
 from apps.classifier.cnn.contrast import ContrastCheck, disagreement, load_contrast, summary
+from apps.classifier.cnn.drift import input_facts
 from apps.classifier.cnn.folders import CONTRAST
 from apps.classifier.cnn.heatmap import Heatmap
 from apps.classifier.cnn.runtime import WeightsMismatch
@@ -54,8 +56,7 @@ def run_prediction(pk: int, between: Callable[[], None] = lambda: None) -> None:
     prediction = Prediction.objects.get(pk=pk)
     with heartbeat(Prediction, pk, token) as lost:
         try:
-            analysis, heatmaps = _analyse(prediction, token, lost.is_set, between)
-            _store(prediction, token, analysis, heatmaps)
+            _store(prediction, token, _analyse(prediction, token, lost.is_set, between))
         except LeaseLost:
             log.warning("prediction %s: lease lost, stopped", pk)
         except DatabaseError:
@@ -63,6 +64,15 @@ def run_prediction(pk: int, between: Callable[[], None] = lambda: None) -> None:
         except Exception as error:
             log.exception("prediction %s failed", pk)
             _fail(pk, token, error)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """All that one prediction stores."""
+
+    analysis: SeriesAnalysis
+    heatmaps: list[Heatmap] = field(default_factory=list)
+    inputs: dict[str, Any] = field(default_factory=dict)
 
 
 def run_shadow(pk: int) -> None:
@@ -76,7 +86,7 @@ def _analyse(
     token: int,
     is_lost: Callable[[], bool],
     between: Callable[[], None],
-) -> tuple[SeriesAnalysis, list[Heatmap]]:
+) -> Answer:
     slices = [slice_of(instance) for instance in _instances(prediction)]
     models = models_from(prediction.model_versions.all())
     analysis = analyse_series(
@@ -85,9 +95,11 @@ def _analyse(
         override_gate=prediction.override,
         on_progress=_reporter(prediction.pk, token, is_lost, between),
     )
-    if prediction.shadow:  # nobody looks at it
-        return analysis, []
-    return analysis, heatmaps_of(slices, analysis.findings, models.malignancy)
+    if prediction.shadow:  # nobody looks at it, and the live one has measured the images
+        return Answer(analysis)
+    chest = {one.key for one in analysis.chest if one.answer == "chest"}
+    heatmaps = heatmaps_of(slices, analysis.findings, models.malignancy)
+    return Answer(analysis, heatmaps, input_facts(slices, chest))
 
 
 def _instances(prediction: Prediction) -> list[Instance]:
@@ -155,10 +167,8 @@ def _reporter(
 
 
 @transaction.atomic
-def _store(
-    prediction: Prediction, token: int, analysis: SeriesAnalysis, heatmaps: Sequence[Heatmap]
-) -> None:
-    refused = analysis.refused
+def _store(prediction: Prediction, token: int, answer: Answer) -> None:
+    analysis, refused = answer.analysis, answer.analysis.refused
     stored = held(Prediction, prediction.pk, token).update(
         status=Status.REFUSED if refused else Status.DONE,
         code=refused.code if refused else "",
@@ -170,11 +180,12 @@ def _store(
         warnings=analysis.warnings,
         air_hu=analysis.air_hu,
         contrast=_contrast(prediction, analysis),
+        inputs=answer.inputs,
         series_score=analysis.series_score,
     )
     if not stored:
         raise LeaseLost
-    store_heatmaps(_store_findings(prediction, analysis), heatmaps)
+    store_heatmaps(_store_findings(prediction, analysis), answer.heatmaps)
 
 
 def _store_findings(prediction: Prediction, analysis: SeriesAnalysis) -> list[Finding]:

@@ -56,6 +56,13 @@ def _hand_over(training_run_id: int) -> None:
 
 
 @shared_task
+def watch() -> None:
+    from apps.classifier import watching
+
+    watching.watch()
+
+
+@shared_task
 def requeue_stale() -> None:
     from apps.classifier.sweep import sweep
 

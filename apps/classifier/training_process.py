@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 from django.conf import settings
 from django.db.models import F
@@ -17,6 +18,7 @@ from apps.classifier.sweep import MAX_ATTEMPTS, take_back
 log = logging.getLogger(__name__)
 Status = TrainingRun.Status
 LOOK_EVERY = 1.0  # seconds
+STOPPED = 1  # the code that stands for a process which we ended
 GRACE = 10.0  # seconds that a cancelled training gets to end by itself
 
 
@@ -46,14 +48,50 @@ def _wait(child: subprocess.Popen, run_id: int, token: int) -> int:
     Renews the lease too: TensorFlow can keep the child's own heartbeat waiting for seconds.
     Only under the `token` that the child's claim is given: the row may be another's by now.
     """
-    parent = os.getppid()
+    parent, begun = os.getppid(), time.monotonic()
     while child.poll() is None:
         time.sleep(LOOK_EVERY)
         held(TrainingRun, run_id, token).update(lease_expires_at=expiry())
         cancelled = TrainingRun.objects.filter(pk=run_id, status=Status.CANCELLED).exists()
         if cancelled or os.getppid() != parent:
             return 0
+        beyond = _beyond_limits(child.pid, time.monotonic() - begun)
+        if beyond:
+            _give_up(run_id, token, beyond)
+            return STOPPED
     return child.returncode
+
+
+def _beyond_limits(pid: int, seconds: float) -> str:
+    """Which limit of memory or time the process is beyond, in words; empty when none."""
+    if seconds > settings.TRAINING_HOURS * 3600:
+        return (
+            f"The training took longer than {settings.TRAINING_HOURS:g} h (TRAINING_HOURS) and "
+            "was stopped."
+        )
+    if resident_mb(pid) > settings.TRAINING_MEMORY_MB:
+        return (
+            f"The training needed more than {settings.TRAINING_MEMORY_MB} MB "
+            "(TRAINING_MEMORY_MB) and was stopped."
+        )
+    return ""
+
+
+def resident_mb(pid: int) -> float:
+    """What a process holds in memory (proc(5), statm); 0 when it has just ended."""
+    try:
+        pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+    except (OSError, IndexError):
+        return 0.0
+    return pages * os.sysconf("SC_PAGESIZE") / 1024**2
+
+
+def _give_up(run_id: int, token: int, words: str) -> None:
+    """A training beyond its limits would be beyond them again: it fails and is not retried."""
+    log.error("training %s: %s", run_id, words)
+    held(TrainingRun, run_id, token).update(
+        status=Status.FAILED, finished_at=timezone.now(), lease_expires_at=None, reason=words
+    )
 
 
 def _stop(child: subprocess.Popen) -> None:

@@ -11,6 +11,7 @@ from apps.cases.models import Case, CriticalResult, UnaidedOpinion, Verdict
 from apps.cases.unaided import hides_ai
 from apps.classifier.models import Confirmation, Prediction
 from apps.classifier.services import predictions_of
+from apps.classifier.watching import why_off
 
 MOST_MATCHES = 20
 
@@ -50,9 +51,10 @@ def opinions_for(case: Case, user: User) -> QuerySet[UnaidedOpinion]:
 
 
 def visible_predictions(case: Case, user: User) -> QuerySet[Prediction]:
-    """The case's predictions, newest first; none while they are kept from this doctor."""
+    """The case's predictions, newest first; none while they are kept from this doctor, or the
+    AI is switched off."""
     asked = predictions_of(case)
-    return asked.none() if hides_ai(case, user) else asked
+    return asked.none() if why_off() or hides_ai(case, user) else asked
 
 
 def critical_results_for(case: Case, user: User) -> QuerySet[CriticalResult]:

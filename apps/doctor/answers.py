@@ -55,6 +55,11 @@ def summarise(predictions: Iterable[Prediction]) -> Answer:
     return Answer(status, words, nothing=_nothing(status, bool(said)))
 
 
+def switched_off() -> Answer:
+    """What is said while an admin, or the stop-rule, hides the AI."""
+    return Answer("off", "switched off", nothing="AI is off")
+
+
 def _state(current: list[Prediction]) -> tuple[str, str]:
     """(status, words) that speak for all series together."""
     by_status = {p.status: p for p in reversed(current)}

@@ -16,7 +16,7 @@ from apps.accounts.permissions import Permission
 from apps.cases.after_report import add_addendum
 from apps.cases.api import FOREVER
 from apps.cases.looks import record_first_look, record_look
-from apps.cases.models import Case, Instance, Verdict
+from apps.cases.models import Case, Instance, Series, Verdict
 from apps.cases.services import (
     CaseConflict,
     break_glass,
@@ -27,13 +27,20 @@ from apps.cases.services import (
 )
 from apps.cases.unaided import WHY_HIDDEN, hides_ai
 from apps.classifier.labels import NotUsable
-from apps.classifier.models import FindingHeatmap, Prediction
+from apps.classifier.models import Finding, FindingHeatmap, Prediction
 from apps.classifier.services import override_gate, predictions_of, retry_prediction
+from apps.classifier.watching import why_off
 from apps.doctor import serializers
 from apps.doctor.access import look_up, looks_only, verdicts_for
 from apps.doctor.reading import finding_data
 from apps.doctor.report import report_body
-from apps.doctor.services import correct_chest, findings_of, next_number, sign
+from apps.doctor.services import (
+    correct_chest,
+    correct_contrast,
+    findings_of,
+    next_number,
+    sign,
+)
 from apps.doctor.worklist import cases_for, rows_for
 
 # As on the reading page: technicians prepare a case and see neither scores nor verdicts.
@@ -99,6 +106,13 @@ class WorklistView(GenericAPIView):
         return self.get_paginated_response(self.get_serializer(rows, many=True).data)
 
 
+def refuse_while_off() -> None:
+    """409 with the reason, while doctors see no AI."""
+    off = why_off()
+    if off:
+        raise Conflict(f"The AI is switched off for doctors. {off}")
+
+
 class PredictionsView(ListAPIView):
     """What the AI was asked about a case and what it answered, newest first."""
 
@@ -110,6 +124,7 @@ class PredictionsView(ListAPIView):
         case = visible_case(self.request, self.kwargs["public_id"])
         refuse_hidden(case, self.request)
         record_look(self.request, case, what="predictions")
+        refuse_while_off()
         return predictions_of(case).select_related("series")
 
 
@@ -124,6 +139,8 @@ class FindingsView(GenericAPIView):
         case = visible_case(request, public_id)
         record_look(request, case, what="findings")
         findings = findings_of(case, request.user).prefetch_related("verdicts__verdict__doctor")
+        if why_off():  # doctors' own marks stay
+            findings = findings.filter(source=Finding.Source.DOCTOR)
         page = self.paginate_queryset(findings.order_by("number", "pk"))
         shown = [finding_data(finding, case, request.user) for finding in page]
         return self.get_paginated_response(self.get_serializer(shown, many=True).data)
@@ -146,6 +163,7 @@ class HeatmapView(APIView):
         )
         refuse_hidden(heatmap.finding.case, request)
         record_first_look(request, heatmap.finding.case, what="heatmap")
+        refuse_while_off()
         answer = Response(serializers.HeatmapSerializer(heatmap).data)
         # A browser may keep it: whether it may be seen was asked before, and stays true until
         # the case is sent again.
@@ -322,6 +340,31 @@ class ChestCorrectionView(APIView):
             raise ValidationError({"instance": ["This image is not of this case."]})
         try:
             example = correct_chest(case, request=request, instance=instance, **given)
+        except NotUsable as problem:
+            raise Conflict(str(problem)) from problem
+        return Response(serializers.ChestCorrectedSerializer(example).data, status=201)
+
+
+class ContrastCorrectionView(APIView):
+    """Send one series for retraining of the contrast check, with the right answer."""
+
+    permission = Permission.READ_CASE
+
+    @extend_schema(
+        request=serializers.ContrastCorrectionSerializer,
+        responses={201: serializers.ChestCorrectedSerializer},
+        operation_id="case_correct_contrast",
+    )
+    def post(self, request: Request, public_id: UUID) -> Response:
+        case = readable_case(request, public_id)
+        refuse_hidden(case, request)
+        given = checked(serializers.ContrastCorrectionSerializer, request).validated_data
+        found = Series.objects.filter(study__case=case, instances__isnull=False)
+        series = found.filter(public_id=given.pop("series")).first()
+        if series is None:
+            raise ValidationError({"series": ["This series is not of this case."]})
+        try:
+            example = correct_contrast(case, request=request, series=series, **given)
         except NotUsable as problem:
             raise Conflict(str(problem)) from problem
         return Response(serializers.ChestCorrectedSerializer(example).data, status=201)

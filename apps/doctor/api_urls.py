@@ -53,6 +53,11 @@ urlpatterns = [
     path("cases/<uuid:public_id>/take-over/", api.TakeOverView.as_view(), name="case_take_over"),
     path("cases/<uuid:public_id>/return/", api.ReturnView.as_view(), name="case_return"),
     path(
+        "cases/<uuid:public_id>/contrast-correction/",
+        api.ContrastCorrectionView.as_view(),
+        name="case_contrast_correction",
+    ),
+    path(
         "cases/<uuid:public_id>/chest-correction/",
         api.ChestCorrectionView.as_view(),
         name="case_chest_correction",

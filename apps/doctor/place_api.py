@@ -17,7 +17,7 @@ from apps.cases.serializers import FiniteFloatField
 from apps.classifier.models import PlaceQuestion
 from apps.classifier.place_questions import TooManyOpen, ask_place
 from apps.doctor.answers import step_of
-from apps.doctor.api import Conflict, checked, readable_case, refuse_hidden
+from apps.doctor.api import Conflict, checked, readable_case, refuse_hidden, refuse_while_off
 
 
 class PlaceInSerializer(serializers.Serializer):
@@ -90,6 +90,7 @@ class PlacesView(APIView):
     def post(self, request: Request, public_id: UUID) -> Response:
         case = readable_case(request, public_id)
         refuse_hidden(case, request)
+        refuse_while_off()
         given = checked(PlaceInSerializer, request).validated_data
         images = Instance.objects.filter(series__study__case=case)
         instance = images.filter(public_id=given.pop("instance")).first()
@@ -116,6 +117,7 @@ class PlaceView(APIView):
         )
         question = get_object_or_404(mine.select_related("case", "instance"), public_id=public_id)
         refuse_hidden(question.case, request)
+        refuse_while_off()
         return question
 
     @extend_schema(responses=PlaceSerializer, operation_id="place")

@@ -22,6 +22,7 @@ from apps.classifier.models import (
     TrainingExample,
 )
 from apps.classifier.services import current_predictions, predictions_of
+from apps.classifier.watching import why_off
 from apps.doctor.access import is_blind, is_readable, looks_only
 from apps.doctor.answers import (
     HIDDEN,
@@ -29,6 +30,7 @@ from apps.doctor.answers import (
     disagrees,
     step_of,
     summarise,
+    switched_off,
 )
 from apps.doctor.reliability import reliability_of
 from apps.doctor.services import findings_of, next_number
@@ -39,11 +41,11 @@ Status = Prediction.Status
 
 def state_of(case: Case, user: User) -> dict[str, Any]:
     """The case as it is now: who has it, what the AI said, the findings and their answers."""
-    hidden = hides_ai(case, user)
-    predictions = [] if hidden else _predictions(case)
+    off, hidden = why_off(), hides_ai(case, user)
+    predictions = [] if off or hidden else _predictions(case)
     current = current_predictions(predictions)
     standing = answering(predictions)
-    summary = HIDDEN if hidden else summarise(predictions)
+    summary = switched_off() if off else HIDDEN if hidden else summarise(predictions)
     looking = looks_only(case, user)
     steps = {
         "may_retry": user.can(Permission.RETRY_PREDICTION) and not looking,
@@ -66,7 +68,12 @@ def state_of(case: Case, user: User) -> dict[str, Any]:
         "can_read": case.is_open_for_reading and not read_before and is_readable(case, user),
         "late": late_images(case),
         "working": summary.status in {Status.QUEUED, Status.RUNNING},
-        "ai": {"status": summary.status, "words": summary.words, "nothing": summary.nothing},
+        "ai": {
+            "status": summary.status,
+            "words": summary.words,
+            "nothing": summary.nothing,
+            "off": off,
+        },
         "predictions": [
             {**_prediction(p, current, standing), **steps} for p in _shown(current, standing)
         ],
@@ -108,6 +115,7 @@ def _prediction(
         "seconds": _seconds(prediction),
         "warnings": prediction.warnings,
         "air_hu": prediction.air_hu,
+        "contrast": prediction.contrast.get("probability"),
         "chest_slices": chest.count("chest"),
         "slices": len(chest),
         "found": len(prediction.findings.all()),

@@ -10,6 +10,7 @@ from apps.cases.unaided import times_of
 from apps.classifier.calls import operating_point
 from apps.classifier.models import Finding, FindingVerdict, Prediction
 from apps.classifier.services import predictions_of
+from apps.classifier.watching import why_off
 from apps.doctor.answers import answering, step_of, summarise
 from apps.doctor.structured import in_words, kept_structure
 
@@ -105,6 +106,9 @@ def describe(finding: Finding) -> str:
 
 
 def _ai(case: Case) -> str:
+    off = why_off()
+    if off:
+        return f"AI: switched off, not shown to the doctor. {off}"
     predictions = list(predictions_of(case).prefetch_related("findings").select_related("series"))
     answered = answering(predictions)
     if not answered:

@@ -145,6 +145,16 @@ class ChestCorrectionSerializer(serializers.Serializer):
     text = serializers.CharField(max_length=1000, allow_blank=True, default="")
 
 
+class ContrastCorrectionSerializer(serializers.Serializer):
+    """Whether contrast agent was given for one series."""
+
+    series = serializers.UUIDField()
+    label = serializers.ChoiceField(
+        choices=[("contrast", "contrast given"), ("no_contrast", "no contrast")]
+    )
+    text = serializers.CharField(max_length=1000, allow_blank=True, default="")
+
+
 class ChestCorrectedSerializer(serializers.Serializer):
     public_id = serializers.UUIDField()
     label = serializers.CharField()

@@ -9,7 +9,7 @@ from django.http import HttpRequest
 
 from apps.accounts.models import User
 from apps.cases.drafts import forget_draft
-from apps.cases.models import Case, Instance, Verdict
+from apps.cases.models import Case, Instance, Series, Verdict
 from apps.cases.services import CaseConflict, claim_case, record_verdict
 from apps.cases.unaided import hides_ai
 from apps.classifier.adjudication import take_back_outdated
@@ -262,6 +262,29 @@ def correct_chest(
         label=label,
         predicted=said,
         predicted_by=version_of(prediction, Task.CHEST) if prediction else "",
+        reason=Reason.WRONG_CALL,
+        text=text,
+    )
+
+
+def correct_contrast(
+    case: Case, *, request: HttpRequest, series: Series, label: str, text: str
+) -> TrainingExample:
+    """Send a series for retraining of the contrast check, by its middle image.
+
+    Raises NotUsable with the reason when it cannot be learnt from.
+    """
+    images = list(series.instances.order_by("instance_number", "pk"))
+    asked = case.predictions.filter(series=series, shadow=False).exclude(contrast={})
+    said = next((one.contrast for one in asked.order_by("-pk")[:1]), {})
+    return send_for_retraining(
+        request=request,
+        case=case,
+        task=Task.CONTRAST,
+        instance=images[len(images) // 2],
+        label=label,
+        predicted=said.get("probability"),
+        predicted_by=said.get("version", ""),
         reason=Reason.WRONG_CALL,
         text=text,
     )

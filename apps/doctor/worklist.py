@@ -16,7 +16,8 @@ from apps.cases.pictures import text_of_age
 from apps.cases.search import matching
 from apps.cases.unaided import hidden_among
 from apps.classifier.models import Finding, Prediction
-from apps.doctor.answers import HIDDEN, Answer, summarise
+from apps.classifier.watching import why_off
+from apps.doctor.answers import HIDDEN, Answer, summarise, switched_off
 
 Status = Case.Status
 TO_READ = Q(status__in=[Status.SENT, Status.IN_REVIEW])
@@ -125,7 +126,8 @@ class Row:
 def rows_for(cases: Iterable[Case], user: User) -> list[Row]:
     """Rows for one page of cases, in a number of queries that does not grow with the page."""
     cases = list(cases)
-    answers = answers_for(cases)
+    off = why_off()
+    answers = {} if off else answers_for(cases)
     hidden = hidden_among(cases, user)
     others = _other_studies(cases, user)
     opened = set(
@@ -134,7 +136,7 @@ def rows_for(cases: Iterable[Case], user: User) -> list[Row]:
     return [
         Row(
             case=case,
-            answer=HIDDEN if case.pk in hidden else summarise(answers.get(case.pk, [])),
+            answer=_answer(case, answers.get(case.pk, []), off, hidden),
             waiting=waiting_of(case),
             others=others.get(case.study.patient_id, 1) - 1,
             opened=case.pk in opened,
@@ -142,6 +144,12 @@ def rows_for(cases: Iterable[Case], user: User) -> list[Row]:
         )
         for case in cases
     ]
+
+
+def _answer(case: Case, said: list[Prediction], off: str, hidden: set[int]) -> Answer:
+    if off:
+        return switched_off()
+    return HIDDEN if case.pk in hidden else summarise(said)
 
 
 def answers_for(cases: list[Case]) -> dict[int, list[Prediction]]:

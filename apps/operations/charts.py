@@ -47,6 +47,11 @@ def side_by_side(active: dict[str, Any], candidate: dict[str, Any]) -> list[dict
     ]
 
 
+def paired_figures(figures: dict[str, Any]) -> list[dict[str, Any]]:
+    """Figures of a proof, in the usual order; a positive gain is always good."""
+    return [{"name": words, **figures[name]} for name, words in _FIGURES if name in figures]
+
+
 def _gain(old: dict, new: dict, name: str) -> dict[str, Any]:
     if name not in old or name not in new:
         return {"gain": None}

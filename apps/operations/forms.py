@@ -26,6 +26,14 @@ class ShadowForm(forms.Form):
     )
 
 
+class DisplayForm(forms.Form):
+    show = forms.ChoiceField(choices=[("on", "on"), ("off", "off")])
+    note = forms.CharField(
+        max_length=400,
+        error_messages={"required": "Say in a few words why: it is kept, and doctors read it."},
+    )
+
+
 class StartRunForm(forms.Form):
     task = forms.ChoiceField(
         label="What to train", choices=[(task.value, task.label) for task in TRAINABLE]

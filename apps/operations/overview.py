@@ -17,6 +17,7 @@ from apps.classifier.activation import why_not_activate
 from apps.classifier.models import ModelVersion, Prediction, TrainingExample, TrainingRun
 from apps.classifier.services import still_failed
 from apps.classifier.sweep import QUEUES, messages_waiting
+from apps.classifier.watching import open_alerts, why_off
 
 FAILURES_SHOWN = 8
 LATE = timedelta(minutes=2)
@@ -32,6 +33,8 @@ def overview() -> dict[str, Any]:
         "failures": _failures(),
         "queues": _queues(),
         "late": _late(),
+        "alerts": open_alerts(),
+        "ai_off": why_off(),
         "disk": disk(),
         "active": ModelVersion.objects.filter(status="active").order_by("task"),
         "candidates": candidates_waiting(),

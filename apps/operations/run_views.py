@@ -16,7 +16,7 @@ from apps.classifier.adjudication import OPEN_RUN
 from apps.classifier.labels import LearningConflict, label_in_words
 from apps.classifier.learning import TRAINABLE, cancel_run, start_run
 from apps.classifier.models import TrainingExample, TrainingRun
-from apps.operations.charts import loss_curves, side_by_side
+from apps.operations.charts import loss_curves, paired_figures, side_by_side
 from apps.operations.forms import ActivateForm, StartRunForm
 
 PER_PAGE = 25
@@ -32,6 +32,7 @@ def runs(request: HttpRequest) -> HttpResponse:
 
 def _runs_page(request: HttpRequest, form: StartRunForm, status: int = 200) -> HttpResponse:
     found = TrainingRun.objects.select_related("candidate", "active_version", "requested_by")
+    found = found.defer("dataset", "result", "candidate__card", "active_version__card")
     context = {
         "form": form,
         "page_obj": Paginator(found, PER_PAGE).get_page(request.GET.get("page")),
@@ -85,11 +86,22 @@ def _context(public_id: UUID) -> dict[str, Any]:
         "is_open": run.status in OPEN_RUN,
         "curves": loss_curves(run.progress),
         "figures": side_by_side(result["active"], result["candidate"]) if result else [],
+        "proofs": _proofs(result),
         "corrections": _corrections(run),
         "active": active_version(run.task),
         "why_not": why_not_activate(run.candidate) if run.candidate else "",
         "form": ActivateForm(),
     }
+
+
+def _proofs(result: dict[str, Any]) -> list[dict[str, Any]]:
+    """What the gate decided by: each set with every figure's paired gain, interval and p."""
+    sets = [("Frozen test patients", result.get("proof")), ("This site's", result.get("site"))]
+    return [
+        {"on": words, "proof": proof, "figures": paired_figures(proof["figures"])}
+        for words, proof in sets
+        if proof and proof.get("figures")
+    ]
 
 
 def _corrections(run: TrainingRun) -> list[dict[str, Any]]:
@@ -103,6 +115,19 @@ def _corrections(run: TrainingRun) -> list[dict[str, Any]]:
         }
         for example in run.examples.order_by("pk")
     ]
+
+
+@require_POST
+@require(Permission.MANAGE_MODELS)
+def again(request: HttpRequest, public_id: UUID) -> HttpResponse:
+    """A new training like this one, with the corrections that are accepted by now."""
+    ended = get_object_or_404(TrainingRun, public_id=public_id)
+    try:
+        started = start_run(ended.task, request=request, seed=ended.seed, epochs=ended.epochs)
+    except LearningConflict as conflict:
+        messages.error(request, conflict.message)
+        return redirect("operations:run", public_id)
+    return redirect("operations:run", started.public_id)
 
 
 @require_POST

@@ -2,12 +2,14 @@
 
 from django.urls import path
 
-from apps.operations import example_views, model_views, run_views, views
+from apps.operations import example_views, model_views, monitoring_views, run_views, views
 
 app_name = "operations"
 urlpatterns = [
     path("", views.home, name="home"),
     path("state/", views.state, name="state"),
+    path("monitoring/", monitoring_views.page, name="monitoring"),
+    path("monitoring/display/", monitoring_views.display, name="display"),
     path("audit/", views.audit, name="audit"),
     path("predictions/<uuid:public_id>/retry/", views.retry, name="retry"),
     path("models/", model_views.models, name="models"),
@@ -22,5 +24,6 @@ urlpatterns = [
     path("runs/start/", run_views.start, name="start_run"),
     path("runs/<uuid:public_id>/", run_views.run, name="run"),
     path("runs/<uuid:public_id>/state/", run_views.state, name="run_state"),
+    path("runs/<uuid:public_id>/again/", run_views.again, name="train_again"),
     path("runs/<uuid:public_id>/cancel/", run_views.cancel, name="cancel_run"),
 ]

@@ -13,8 +13,10 @@ from apps.classifier.models.prediction import (
     Prediction,
 )
 from apps.classifier.models.version import ModelVersion
+from apps.classifier.models.watching import Alert, WatchSettings, WatchState
 
 __all__ = [
+    "Alert",
     "Confirmation",
     "Finding",
     "FindingHeatmap",
@@ -27,4 +29,6 @@ __all__ = [
     "Prediction",
     "TrainingExample",
     "TrainingRun",
+    "WatchSettings",
+    "WatchState",
 ]

@@ -56,6 +56,9 @@ class Prediction(models.Model):
     contrast = models.JSONField(
         default=dict, help_text="Contrast agent in the pixels beside the header; a warning only."
     )
+    inputs = models.JSONField(
+        default=dict, help_text="Geometry and HU shares of the images, to see drift."
+    )
     series_score = models.FloatField(null=True, help_text="Empty when nothing was found.")
 
     class Meta:

@@ -28,7 +28,7 @@ from apps.classifier.shipped import register_shipped
 from apps.classifier.sweep import take_back
 from apps.classifier.tests.factories import make_prediction
 from apps.classifier.training import run_training
-from apps.classifier.training_process import run_in_own_process
+from apps.classifier.training_process import resident_mb, run_in_own_process
 from apps.classifier.training_set import sha256_of
 from tests.system import environment, eventually
 
@@ -236,6 +236,26 @@ def test_a_process_that_dies_late_leaves_alone_who_took_its_training_over(doomed
     assert (run.status, run.attempts, run.lease_expires_at) == ("running", 2, lease)
 
 
+@pytest.mark.parametrize(
+    ("limit", "words"),
+    [({"TRAINING_MEMORY_MB": 1}, "needed more than 1 MB"), ({"TRAINING_HOURS": 0}, "longer than")],
+)
+def test_a_training_beyond_its_limits_is_stopped_and_says_so(doomed, settings, limit, words):
+    run, _ = doomed
+    claim(TrainingRun, run.pk)
+    for name, value in limit.items():
+        setattr(settings, name, value)
+    eventually(lambda: _status(run) == "failed", seconds=30, what="the end of the training")
+    run.refresh_from_db()
+    assert words in run.reason
+    assert (run.candidate, run.lease_expires_at) == (None, None)
+
+
+def test_what_a_process_holds_in_memory_is_read_from_the_kernel():
+    assert 20 < resident_mb(os.getpid()) < 20_000
+    assert resident_mb(2**22 + 1) == 0
+
+
 def test_a_training_process_ends_when_its_worker_is_gone():
     command = [sys.executable, "manage.py", "train_run", "1", "--parent", "1"]
     done = subprocess.run(
@@ -282,6 +302,10 @@ def _start(run: TrainingRun) -> subprocess.Popen:
         cwd=django_settings.BASE_DIR,
         env=environment(),
     )
+
+
+def _status(run: TrainingRun) -> str:
+    return TrainingRun.objects.values_list("status", flat=True).get(pk=run.pk)
 
 
 def _progress(run: TrainingRun) -> dict:

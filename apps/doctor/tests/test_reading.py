@@ -7,7 +7,7 @@ from apps.accounts.tests.factories import make_group
 from apps.audit.models import AuditEvent
 from apps.cases.models import Case, CaseEvent, Reading
 from apps.cases.tests.factories import make_case
-from apps.classifier.models import Prediction
+from apps.classifier.models import Prediction, TrainingExample
 from apps.classifier.tests.factories import make_finding, make_heatmap, make_prediction
 from tests.people import People, logged_in
 
@@ -261,6 +261,24 @@ def test_technician_who_asks_again_is_told_the_state_but_nothing_found(people, c
 
     assert answer["status"] == "queued"
     assert not {"series_score", "profile", "findings", "warnings", "operating_point"} & set(answer)
+
+
+def test_a_wrong_contrast_answer_can_be_sent_for_retraining_by_series(people, case):
+    make_prediction(case, contrast={"probability": 0.91, "version": "contrast-v1"})
+    series = case.study.series.get()
+    browser = logged_in(people.owner)
+    body = {"series": str(series.public_id), "label": "no_contrast"}
+    address = api(case, "contrast-correction")
+    answer = browser.post(address, body, content_type="application/json")
+    assert answer.status_code == 201
+    example = TrainingExample.objects.get()
+    assert (example.task, example.label, example.predicted) == ("contrast", "no_contrast", 0.91)
+    assert (example.predicted_by, example.disagreement) == ("contrast-v1", 0.91)
+    again = browser.post(address, body, content_type="application/json")
+    assert again.status_code == 409
+    foreign = make_case(people.home, status="sent").study.series.get()
+    other = body | {"series": str(foreign.public_id)}
+    assert browser.post(address, other, content_type="application/json").status_code == 400
 
 
 def test_wrong_chest_answer_can_be_sent_for_retraining(people, case):

@@ -19,6 +19,7 @@ from apps.cases.pictures import text_of_age
 from apps.cases.services import open_reading
 from apps.cases.unaided import hides_ai
 from apps.classifier.models import FindingVerdict
+from apps.classifier.watching import why_off
 from apps.doctor.access import (
     confirmations_for,
     critical_results_for,
@@ -126,7 +127,7 @@ def history(request: HttpRequest, public_id: UUID) -> HttpResponse:
     """Events, verdicts with their reports, and predictions by version. Every look is audited."""
     shown = visible_case(request, public_id)
     record_look(request, shown, what="history")
-    alone = reads_alone(shown, request.user)
+    alone, off = reads_alone(shown, request.user), why_off()
     verdicts = (
         verdicts_for(shown, request.user)
         .select_related("doctor", "report", "reading")
@@ -147,6 +148,7 @@ def history(request: HttpRequest, public_id: UUID) -> HttpResponse:
             "opinions": opinions_for(shown, request.user),
             "events": shown.events.order_by("-pk"),
             "verdicts": verdicts,
+            "off": off,
             "predictions": visible_predictions(shown, request.user).select_related("series"),
             "known": confirmations_for(shown, request.user).select_related(
                 "finding", "recorded_by"

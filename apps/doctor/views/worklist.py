@@ -11,6 +11,7 @@ from django.views.decorators.http import require_POST, require_safe
 from apps.accounts.permissions import Permission, require
 from apps.cases.models import Case
 from apps.classifier.adjudication import opinions_waiting
+from apps.classifier.watching import why_off
 from apps.doctor.assigning import assign, receivers_of
 from apps.doctor.forms import AssignForm, SearchForm
 from apps.doctor.services import claim_next
@@ -99,6 +100,7 @@ def _context(request: HttpRequest) -> dict:
     page = _page(request, cases_for(user, show=show, search=words), counts[show], words)
     oldest = counts["oldest"]
     return {
+        "ai_off": why_off(),
         "rows": rows_for(page.object_list, user),
         "page_obj": page,
         "chips": [

@@ -9,6 +9,7 @@ function asked(prediction) {
 
 /** The box above the findings: working, refused, failed, or that nothing was found. */
 export function stateBox(state, actions) {
+  if (state.ai.off) return [notice("warning", "eye-slash", "The AI is switched off.", `${state.ai.off} You read without it; an admin is to look into it.`)];
   if (state.ai_hidden) return [hiddenBox(state)];
   const nodes = state.predictions.filter((one) => one.newest).map((one) => boxOf(one, state, actions)).filter(Boolean);
   const answered = state.predictions.some((one) => one.standing);
@@ -56,6 +57,11 @@ function refusedBox(prediction, state, actions) {
   return notice("warning", "ban", `Not assessed: ${asked(prediction)}`, prediction.reason, ...buttons);
 }
 
+function contrastWords(probability) {
+  if (probability === null) return "as if nobody could tell";
+  return `${probability >= 0.5 ? "as if contrast agent was given" : "as if none was given"} (${probability.toFixed(2)})`;
+}
+
 /** The quiet lines under the findings: how the answer came about. */
 export function factLines(state, actions) {
   return state.predictions.filter((one) => one.standing).map((prediction) => {
@@ -69,6 +75,11 @@ export function factLines(state, actions) {
       make("div", {}, `${prediction.versions.join(", ")} · operating point ${prediction.operating_point.toFixed(2)}`),
       prediction.warnings.length ? make("ul", {}, ...prediction.warnings.map((words) => make("li", {}, words))) : null,
       state.can_read ? make("details", {}, make("summary", {}, "Is this not a chest?"),
-        make("div", { class: "actions-row" }, button("Send the shown image for retraining as “not a chest”", "btn-secondary btn-sm", () => actions.correctChest("not_chest")))) : null);
+        make("div", { class: "actions-row" }, button("Send the shown image for retraining as “not a chest”", "btn-secondary btn-sm", () => actions.correctChest("not_chest")))) : null,
+      state.can_read ? make("details", {}, make("summary", {}, "Is the contrast agent told wrongly?"),
+        make("div", {}, `The images look ${contrastWords(prediction.contrast)}.`),
+        make("div", { class: "actions-row" },
+          button("Send this series as “contrast given”", "btn-secondary btn-sm", () => actions.correctContrast(prediction.series, "contrast")),
+          button("as “no contrast”", "btn-secondary btn-sm", () => actions.correctContrast(prediction.series, "no_contrast")))) : null);
   });
 }

@@ -388,6 +388,11 @@ const actions = {
     window.showToast(`Sent for retraining as “${label === "chest" ? "chest" : "not a chest"}”.`, "success");
     await refresh();
   }, toast),
+  correctContrast: (series, label) => doing(byId("ai-facts"), async () => {
+    await ask(`${root.api}contrast-correction/`, { series, label });
+    window.showToast(`Sent for retraining as “${label === "contrast" ? "contrast given" : "no contrast"}”.`, "success");
+    await refresh();
+  }, toast),
 };
 
 function stepButton(id, path, done, body = () => ({})) {
