@@ -124,6 +124,7 @@ def test_pages_of_admins(page, live_server, people, case):
     make_training_example(case)
     run = make_training_run()
     paths = ["", "audit/", "models/", f"models/malignancy/{version.number}/", "examples/", "runs/"]
+    paths.append("monitoring/")
     paths.append(f"runs/{run.public_id}/")
     paths = [f"/operations/{path}" for path in paths]
     assert visit(page, live_server, people.admin, *paths, "/admin/") == {}

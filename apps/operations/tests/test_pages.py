@@ -432,3 +432,72 @@ def test_a_run_shows_its_subgroups(admin, passed):
     page = admin.get(f"/operations/runs/{passed.public_id}/").content.decode()
     assert "sex: F" in page
     assert "-0.200 to 0.000" in page
+
+
+def _proof(n_patients: int) -> dict:
+    paired = {"active": 0.9, "candidate": 0.93, "gain": 0.03, "gain_ci": [0.01, 0.06], "p": 0.012}
+    return {
+        "n": 32,
+        "n_patients": n_patients,
+        "n_positive": 15,
+        "figures": {"auc": paired, "ece": {**paired, "gain": None, "gain_ci": [None, None]}},
+        "subgroups": [],
+    }
+
+
+def test_a_run_shows_paired_figures_with_p_on_the_frozen_and_on_the_sites_patients(admin, passed):
+    passed.result |= {"proof": _proof(16), "site": _proof(9)}
+    passed.save()
+    page = admin.get(f"/operations/runs/{passed.public_id}/").content.decode()
+    assert page.count("0.012") == 4
+    assert "32 items of 16 patients, 15 positive" in page
+    assert "32 items of 9 patients" in page
+    assert "not measurable" in page
+    passed.result |= {"site": {"n": 0}}
+    passed.save()
+    assert "This site" not in admin.get(f"/operations/runs/{passed.public_id}/").content.decode()
+
+
+def test_what_failed_or_was_not_better_can_be_trained_again_once(admin, passed):
+    address = f"/operations/runs/{passed.public_id}/"
+    assert "Train again" not in admin.get(address).content.decode()
+    TrainingRun.objects.update(status="failed", seed=7, epochs=3)
+    assert "Train again" in admin.get(address).content.decode()
+    answer = admin.post(f"{address}again/")
+    newest = TrainingRun.objects.first()
+    assert answer.url == f"/operations/runs/{newest.public_id}/"
+    assert (newest.pk > passed.pk, newest.seed, newest.epochs) == (True, 7, 3)
+    told = admin.post(f"{address}again/", follow=True)
+    assert "open already" in told.content.decode()
+    assert TrainingRun.objects.count() == 2
+    empty_broker()
+
+
+def test_a_candidate_is_put_in_shadow_and_taken_out_on_its_page(admin, passed):
+    candidate = passed.candidate
+    address = f"/operations/models/malignancy/{candidate.number}/"
+    assert "Run in shadow" in admin.get(address).content.decode()
+    admin.post(f"{address}shadow/", {"step": "start", "note": ""})
+    candidate.refresh_from_db()
+    assert candidate.shadow_since is None
+    admin.post(f"{address}shadow/", {"step": "start", "note": "two weeks"})
+    page = admin.get(address).content.decode()
+    assert "Take out of the shadow" in page
+    assert "“two weeks”" in page
+    assert "in shadow" in admin.get("/operations/models/").content.decode()
+    admin.post(f"{address}shadow/", {"step": "stop", "note": "enough seen"})
+    candidate.refresh_from_db()
+    assert candidate.shadow_since is None
+    told = admin.post(f"{address}shadow/", {"step": "stop", "note": "again"}, follow=True)
+    assert "does not run in shadow any more" in told.content.decode()
+
+
+def test_the_page_of_a_version_in_shadow_shows_its_agreement(admin, people, passed):
+    case = make_case(site=people.home, status="reported")
+    live = make_prediction(case, score=0.9)
+    shadow = make_prediction(case, score=0.2, shadow=True, beside=live, models_key="shadow")
+    shadow.model_versions.set([passed.candidate])
+    page = admin.get(f"/operations/models/malignancy/{passed.candidate.number}/").content.decode()
+    assert "Alike in 0.000 of 1 series" in page
+    assert "Of 1 case with a firm verdict" in page
+    assert "Shadow minus live score on average -0.700" in page
