@@ -88,10 +88,11 @@ def _rows() -> Iterator[GaugeMetricFamily]:
 
 
 def _watched() -> Iterator[GaugeMetricFamily]:
-    """What the last measurement of the monitoring found; a figure without data has no sample."""
+    """What the last measurement of the monitoring found; NaN where there was nothing."""
     state = WatchState.current()
     yield _gauge("ai_display", "1 while doctors see the AI.", [], state.off_since is None)
-    known = {name: value for name, (value, _) in state.figures.items() if value is not None}
+    measured = {name: value for name, (value, _) in state.figures.items() if value is not None}
+    known = {name: measured.get(name, float("nan")) for name in Figure.values}
     yield _gauge("watched", "Figures of the monitoring page.", ["figure"], known)
     raised = {name: 0 for name in Figure.values} | {one.figure: 1 for one in open_alerts()}
     yield _gauge("alert", "1 while a figure is beyond its limit.", ["figure"], raised)

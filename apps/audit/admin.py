@@ -89,7 +89,7 @@ def _plain(value: Any) -> Any:
     if isinstance(value, Model):
         return value.pk
     if isinstance(value, QuerySet | list):
-        return sorted(one.pk for one in value)
+        return sorted(one.pk if isinstance(one, Model) else one for one in value)
     return value
 
 

@@ -39,6 +39,11 @@ def words_of(task: str, label: str) -> str:
     return LABELS[task].get(label, label.replace("_", " "))
 
 
+def is_positive(label: str) -> bool:
+    """Whether a label is the one that its task's network should call."""
+    return label in _YES
+
+
 def label_from_verdict(task: str, said: str) -> str:
     """What a doctor's answer about a finding says for a task."""
     if task == Task.NODULE and said != FindingVerdict.Label.NOT_A_NODULE:
@@ -53,5 +58,5 @@ def informativeness(predicted: float | None, label: str) -> tuple[float, float]:
     """
     if predicted is None:
         return 1.0, 0.0
-    right = 1.0 if label in _YES else 0.0
+    right = 1.0 if is_positive(label) else 0.0
     return round(abs(right - predicted), 4), round(1 - 2 * abs(predicted - 0.5), 4)

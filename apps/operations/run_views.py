@@ -13,7 +13,8 @@ from django.views.decorators.http import require_GET, require_POST
 from apps.accounts.permissions import Permission, require
 from apps.classifier.activation import active_version, why_not_activate
 from apps.classifier.adjudication import OPEN_RUN
-from apps.classifier.labels import LearningConflict, label_in_words
+from apps.classifier.calls import threshold_of
+from apps.classifier.labels import LearningConflict, is_positive, label_in_words
 from apps.classifier.learning import TRAINABLE, cancel_run, start_run
 from apps.classifier.models import TrainingExample, TrainingRun
 from apps.operations.charts import loss_curves, paired_figures, side_by_side
@@ -105,16 +106,28 @@ def _proofs(result: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def _corrections(run: TrainingRun) -> list[dict[str, Any]]:
-    """Each correction with what the active version and the candidate say about it."""
+    """Each correction with both answers; first those that the active version got wrong."""
     answers = run.result.get("corrections", {})
-    return [
-        {
-            "example": example,
-            "label": label_in_words(example),
-            "answers": answers.get(str(example.pk)),
-        }
-        for example in run.examples.order_by("pk")
-    ]
+    rows = [_correction(run, one, answers.get(str(one.pk))) for one in run.examples.order_by("pk")]
+    return sorted(rows, key=lambda row: row["was_right"] is not False)
+
+
+def _correction(
+    run: TrainingRun, example: TrainingExample, answers: list[float] | None
+) -> dict[str, Any]:
+    """Right or wrong is told at each version's own operating point; None before the test."""
+    right: list[bool | None] = [None, None]
+    if answers and run.active_version and run.candidate:
+        points = [threshold_of(one.meta) for one in (run.active_version, run.candidate)]
+        calls = [answer >= point for answer, point in zip(answers, points, strict=True)]
+        right = [call == is_positive(example.label) for call in calls]
+    return {
+        "example": example,
+        "label": label_in_words(example),
+        "answers": answers,
+        "was_right": right[0],
+        "is_right": right[1],
+    }
 
 
 @require_POST

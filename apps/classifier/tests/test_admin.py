@@ -7,7 +7,15 @@ from django.urls import reverse
 
 from apps.audit.models import AuditEvent
 from apps.cases.tests.factories import make_case
-from apps.classifier.models import Confirmation, FindingVerdict, FrozenTestSet, Opinion
+from apps.classifier.models import (
+    Alert,
+    Confirmation,
+    FindingVerdict,
+    FrozenTestSet,
+    Opinion,
+    WatchSettings,
+    WatchState,
+)
 from apps.classifier.tests.factories import make_heatmap, make_prediction, make_training_example
 from tests.people import People, logged_in
 
@@ -62,3 +70,29 @@ def test_frozen_test_sets_are_searched_by_their_note(browser: Client):
     listing = reverse("admin:classifier_frozentestset_changelist")
     assert browser.get(listing, {"q": "first"}).context["cl"].result_count == 1
     assert browser.get(listing, {"q": "second"}).context["cl"].result_count == 0
+
+
+def test_limits_and_the_stop_rule_are_changed_in_admin_and_the_change_is_audited(browser: Client):
+    add = reverse("admin:classifier_watchsettings_add")
+    form = browser.get(add).context["adminform"].form
+    given = {name: "" if value is None else value for name, value in form.initial.items()}
+    given |= {"limit_failed": "0.1", "stop_on": ["failed", "hu"]}
+    assert browser.post(add, given).status_code == 302
+    row = WatchSettings.objects.get()
+    assert (row.pk, row.limit_failed, row.stop_on) == (1, 0.1, ["failed", "hu"])
+    assert browser.get(add).status_code == 403
+    change = reverse("admin:classifier_watchsettings_change", args=[1])
+    assert browser.post(change, given | {"stop_on": ["nonsense"]}).status_code == 200
+    assert browser.post(change, given | {"limit_failed": "2"}).status_code == 200
+    assert browser.post(change, given | {"stop_on": ["hu"]}).status_code == 302
+    event = AuditEvent.objects.filter(action="admin_changed", target_id="1").first()
+    assert event.details["values"] == {"stop_on": [["failed", "hu"], ["hu"]]}
+    assert WatchSettings.objects.get().stop_on == ["hu"]
+
+
+@pytest.mark.parametrize("name", ["alert", "watchstate"])
+def test_alerts_and_the_state_of_the_watch_are_only_looked_at(browser: Client, name: str):
+    Alert.objects.create(figure="failed", words="Many failed.", value=0.5, limit=0.1, n=40)
+    WatchState.objects.create(pk=1)
+    assert browser.get(reverse(f"admin:classifier_{name}_changelist")).status_code == 200
+    assert browser.get(reverse(f"admin:classifier_{name}_add")).status_code == 403

@@ -501,3 +501,24 @@ def test_the_page_of_a_version_in_shadow_shows_its_agreement(admin, people, pass
     assert "Alike in 0.000 of 1 series" in page
     assert "Of 1 case with a firm verdict" in page
     assert "Shadow minus live score on average -0.700" in page
+
+
+def test_a_run_lists_first_what_the_active_version_got_wrong_and_what_the_candidate_says(
+    admin, people, passed
+):
+    labels = ["malignant", "benign", "malignant", "benign"]
+    examples = [_finding_example(people, label=label, status="accepted") for label in labels]
+    said = [[0.9, 0.9], [0.8, 0.1], [0.2, 0.3], [0.1, 0.7]]
+    answers = {str(one.pk): both for one, both in zip(examples, said, strict=True)}
+    passed.examples.set(examples)
+    passed.result |= {"corrections": answers}
+    passed.save()
+    page = admin.get(f"/operations/runs/{passed.public_id}/").content.decode()
+    told = [
+        "wrong before, right now",
+        "still wrong",
+        "right before and now",
+        "right before, wrong now",
+    ]
+    assert [page.count(words) for words in told] == [1, 1, 1, 1]
+    assert sorted(told, key=page.index) == told
