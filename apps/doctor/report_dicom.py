@@ -22,8 +22,8 @@ from pydicom.uid import generate_uid
 from apps.cases import storage
 from apps.cases.models import Case, Instance, Report
 from apps.cases.pictures import ordered_instances
-from apps.classifier.models import Finding, FindingVerdict, ModelVersion
 from apps.classifier.calls import version_of
+from apps.classifier.models import Finding, FindingVerdict, ModelVersion
 from apps.doctor.lung_rads import KINDS
 from apps.doctor.structured import PLACES
 from apps.imaging.refusal import Refusal

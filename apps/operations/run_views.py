@@ -97,7 +97,10 @@ def _context(public_id: UUID) -> dict[str, Any]:
 
 def _proofs(result: dict[str, Any]) -> list[dict[str, Any]]:
     """What the gate decided by: each set with every figure's paired gain, interval and p."""
-    sets = [("Frozen test patients", result.get("proof")), ("This site's test patients", result.get("site"))]
+    sets = [
+        ("Frozen test patients", result.get("proof")),
+        ("This site's test patients", result.get("site")),
+    ]
     return [
         {"on": words, "proof": proof, "figures": paired_figures(proof["figures"])}
         for words, proof in sets

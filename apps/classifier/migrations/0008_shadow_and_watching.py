@@ -8,7 +8,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("classifier", "0006_settings_that_hold"),
+        ("classifier", "0007_places"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
