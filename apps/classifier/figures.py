@@ -80,7 +80,7 @@ def answered(since: datetime, until: datetime) -> list[Answered]:
         )
     )
     return [
-        Answered(status, done, (done - asked).total_seconds(), inputs, maker, case)
+        Answered(status, done, (done - asked).total_seconds(), inputs or {}, maker, case)
         for status, done, asked, inputs, maker, case in rows
     ]
 

@@ -57,7 +57,7 @@ class Prediction(models.Model):
         default=dict, help_text="Contrast agent in the pixels beside the header; a warning only."
     )
     inputs = models.JSONField(
-        default=dict, help_text="Geometry and HU shares of the images, to see drift."
+        null=True, help_text="Geometry and HU shares of the images, to see drift."
     )
     series_score = models.FloatField(null=True, help_text="Empty when nothing was found.")
 
