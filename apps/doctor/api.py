@@ -16,7 +16,7 @@ from apps.accounts.permissions import Permission
 from apps.cases.after_report import add_addendum
 from apps.cases.api import FOREVER
 from apps.cases.looks import record_first_look, record_look
-from apps.cases.models import Case, Instance, Series, Verdict
+from apps.cases.models import Case, Verdict
 from apps.cases.services import (
     CaseConflict,
     break_glass,
@@ -26,7 +26,6 @@ from apps.cases.services import (
     take_over_case,
 )
 from apps.cases.unaided import WHY_HIDDEN, hides_ai
-from apps.classifier.labels import NotUsable
 from apps.classifier.models import Finding, FindingHeatmap, Prediction
 from apps.classifier.services import override_gate, predictions_of, retry_prediction
 from apps.classifier.watching import why_off
@@ -34,13 +33,7 @@ from apps.doctor import serializers
 from apps.doctor.access import look_up, looks_only, verdicts_for
 from apps.doctor.reading import finding_data
 from apps.doctor.report import report_body
-from apps.doctor.services import (
-    correct_chest,
-    correct_contrast,
-    findings_of,
-    next_number,
-    sign,
-)
+from apps.doctor.services import findings_of, next_number, sign
 from apps.doctor.worklist import cases_for, rows_for
 
 # As on the reading page: technicians prepare a case and see neither scores nor verdicts.
@@ -318,56 +311,6 @@ class ReturnView(StepView):
     )
     def post(self, request: Request, public_id: UUID) -> Response:
         return self.perform(request, public_id)
-
-
-class ChestCorrectionView(APIView):
-    """Send one image for retraining of the chest gate, with the right answer."""
-
-    permission = Permission.READ_CASE
-
-    @extend_schema(
-        request=serializers.ChestCorrectionSerializer,
-        responses={201: serializers.ChestCorrectedSerializer},
-        operation_id="case_correct_chest",
-    )
-    def post(self, request: Request, public_id: UUID) -> Response:
-        case = readable_case(request, public_id)
-        refuse_hidden(case, request)
-        given = checked(serializers.ChestCorrectionSerializer, request).validated_data
-        images = Instance.objects.filter(series__study__case=case).select_related("series")
-        instance = images.filter(public_id=given.pop("instance")).first()
-        if instance is None:
-            raise ValidationError({"instance": ["This image is not of this case."]})
-        try:
-            example = correct_chest(case, request=request, instance=instance, **given)
-        except NotUsable as problem:
-            raise Conflict(str(problem)) from problem
-        return Response(serializers.ChestCorrectedSerializer(example).data, status=201)
-
-
-class ContrastCorrectionView(APIView):
-    """Send one series for retraining of the contrast check, with the right answer."""
-
-    permission = Permission.READ_CASE
-
-    @extend_schema(
-        request=serializers.ContrastCorrectionSerializer,
-        responses={201: serializers.ChestCorrectedSerializer},
-        operation_id="case_correct_contrast",
-    )
-    def post(self, request: Request, public_id: UUID) -> Response:
-        case = readable_case(request, public_id)
-        refuse_hidden(case, request)
-        given = checked(serializers.ContrastCorrectionSerializer, request).validated_data
-        found = Series.objects.filter(study__case=case, instances__isnull=False)
-        series = found.filter(public_id=given.pop("series")).first()
-        if series is None:
-            raise ValidationError({"series": ["This series is not of this case."]})
-        try:
-            example = correct_contrast(case, request=request, series=series, **given)
-        except NotUsable as problem:
-            raise Conflict(str(problem)) from problem
-        return Response(serializers.ChestCorrectedSerializer(example).data, status=201)
 
 
 class PredictionStepView(APIView):

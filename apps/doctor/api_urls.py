@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from apps.doctor import api, opinion_api, place_api, reading_api, structured_api
+from apps.doctor import api, correction_api, opinion_api, place_api, reading_api, structured_api
 
 urlpatterns = [
     path("worklist/", api.WorklistView.as_view(), name="worklist"),
@@ -54,12 +54,12 @@ urlpatterns = [
     path("cases/<uuid:public_id>/return/", api.ReturnView.as_view(), name="case_return"),
     path(
         "cases/<uuid:public_id>/contrast-correction/",
-        api.ContrastCorrectionView.as_view(),
+        correction_api.ContrastCorrectionView.as_view(),
         name="case_contrast_correction",
     ),
     path(
         "cases/<uuid:public_id>/chest-correction/",
-        api.ChestCorrectionView.as_view(),
+        correction_api.ChestCorrectionView.as_view(),
         name="case_chest_correction",
     ),
     path("predictions/<uuid:public_id>/retry/", api.RetryView.as_view(), name="prediction_retry"),
