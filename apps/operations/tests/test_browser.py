@@ -142,7 +142,7 @@ def test_a_candidate_is_read_put_in_shadow_and_activated_on_its_card(
     candidate.refresh_from_db()
     assert (candidate.status, candidate.shadow_since) == ("active", None)
     admin_page.goto(f"{live_server.url}/operations/models/")
-    admin_page.get_by_text("Roll back to malignancy-v1").click()
+    admin_page.locator("summary").click()
     admin_page.locator("textarea[name=note]").fill("too many alarms")
     admin_page.get_by_role("button", name="Roll back to malignancy-v1").click()
     expect(admin_page.locator("li.active")).to_contain_text("malignancy-v1")
