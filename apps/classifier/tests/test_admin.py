@@ -75,7 +75,8 @@ def test_frozen_test_sets_are_searched_by_their_note(browser: Client):
 def test_limits_and_the_stop_rule_are_changed_in_admin_and_the_change_is_audited(browser: Client):
     add = reverse("admin:classifier_watchsettings_add")
     form = browser.get(add).context["adminform"].form
-    given = {name: "" if value is None else value for name, value in form.initial.items()}
+    shown = {name: form[name].value() for name in form.fields}
+    given = {name: "" if value is None else value for name, value in shown.items()}
     given |= {"limit_failed": "0.1", "stop_on": ["failed", "hu"]}
     assert browser.post(add, given).status_code == 302
     row = WatchSettings.objects.get()
