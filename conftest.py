@@ -20,9 +20,6 @@ _IMPATIENT = {"SWEEP_SECONDS": "1", "LEASE_SECONDS": "3"}
 _CHROMIUM_ARGUMENTS = [
     "--no-sandbox",
     "--disable-dev-shm-usage",
-    "--use-gl=angle",
-    "--use-angle=swiftshader",
-    "--enable-unsafe-swiftshader",
 ]
 
 
@@ -84,7 +81,7 @@ def running_system(transactional_db, tmp_path: Path) -> Iterator[System]:
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
-    """System Chromium with software WebGL."""
+    """System Chromium as it starts by itself: WebGL in software where there is no graphics card."""
     found = shutil.which("chromium") or shutil.which("chromium-browser")
     if not found:
         pytest.fail("Chromium is missing. On Debian: apt-get install chromium")

@@ -50,6 +50,10 @@ def open_case(page: Page, live_server, case: Case, *, webgl: bool = False) -> No
     expect(page.locator(f"ct-viewer{ready}")).to_be_visible(timeout=20_000)
 
 
+# The browser hands touches to the page with its frames, and some frames late.
+FRAMES = "async () => { for (let i = 0; i < 30; i++) await new Promise(requestAnimationFrame) }"
+
+
 def fingers(page: Page, start: list[tuple], end: list[tuple], steps: int = 6) -> None:
     """Puts fingers on the image at `start`, moves them to `end`, lifts them; parts of the port."""
     box = page.locator(".ctv-port").first.bounding_box()
@@ -72,6 +76,7 @@ def fingers(page: Page, start: list[tuple], end: list[tuple], steps: int = 6) ->
         send("touchMove", moved)
     send("touchEnd", [])
     touch.detach()
+    page.evaluate(FRAMES)
 
 
 def view(page: Page) -> dict:

@@ -24,7 +24,7 @@ pytestmark = [pytest.mark.long, pytest.mark.browser]
 SLICES = 300
 ROUNDS = 5
 COUNT = "document.querySelector('ct-viewer').slices.count"
-# One slice on with every frame; what counts is how many slices WebGL really rendered.
+# One slice on with every frame; what counts is how many slices were really drawn.
 SCROLL = """async (count) => {
   const viewer = document.querySelector('ct-viewer');
   const frame = () => new Promise(requestAnimationFrame);

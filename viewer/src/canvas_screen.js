@@ -2,17 +2,25 @@
 import { KeptLines } from "./kept_lines.js";
 import { greyTable } from "./voi.js";
 
+// Pixels are made here: a graphics card would only copy them, and one in software does that slowly.
+const ON_CPU = { alpha: false, willReadFrequently: true };
+
 export class CanvasScreen {
   name = "canvas";
   canMeasure = false;
   #canvas = document.createElement("canvas");
   #picture = document.createElement("canvas");
   #drawn = {};
+  #image = null; // of the last slice's size
 
   constructor(port) {
     this.port = port;
     this.#canvas.className = "ctv-canvas";
     port.prepend(this.#canvas);
+  }
+
+  set hidden(hidden) {
+    this.#canvas.hidden = hidden;
   }
 
   /** Shows int16 HU of `instance` as `view` asks (with voiFunction and table), placed by `place`. */
@@ -22,7 +30,7 @@ export class CanvasScreen {
     const width = Math.round(place.width * dpr);
     const height = Math.round(place.height * dpr);
     if (this.#canvas.width !== width || this.#canvas.height !== height) Object.assign(this.#canvas, { width, height });
-    const context = this.#canvas.getContext("2d", { alpha: false });
+    const context = this.#canvas.getContext("2d", ON_CPU);
     context.setTransform(1, 0, 0, 1, 0, 0);
     context.fillStyle = "#000";
     context.fillRect(0, 0, width, height);
@@ -48,13 +56,25 @@ export class CanvasScreen {
     const wanted = { hu, center, wide, invert, voiFunction, table };
     if (Object.keys(wanted).every((key) => wanted[key] === this.#drawn[key])) return;
     this.#drawn = wanted;
-    Object.assign(this.#picture, { width: instance.columns, height: instance.rows });
-    const context = this.#picture.getContext("2d", { alpha: false });
-    const image = context.createImageData(instance.columns, instance.rows);
-    const greys = opaque(view);
-    const pixels = new Uint32Array(image.data.buffer);
+    const { columns: width, rows: height } = instance;
+    if (this.#image?.width !== width || this.#image.height !== height) {
+      Object.assign(this.#picture, { width, height });
+      this.#image = new ImageData(width, height);
+    }
+    const context = this.#picture.getContext("2d", ON_CPU);
+    const greys = this.#greys(view);
+    const pixels = new Uint32Array(this.#image.data.buffer);
     for (let i = 0; i < pixels.length; i++) pixels[i] = greys[hu[i] & 0xffff];
-    context.putImageData(image, 0, 0);
+    context.putImageData(this.#image, 0, 0);
+  }
+
+  #greysOf = {};
+
+  /** The same for all slices that are looked at in the same way: made once. */
+  #greys({ center, width, invert, voiFunction, table }) {
+    const look = { center, width, invert, voiFunction, table };
+    if (Object.keys(look).some((key) => look[key] !== this.#greysOf[key])) this.#greysOf = { ...look, greys: opaque(look) };
+    return this.#greysOf.greys;
   }
 
   remove() {

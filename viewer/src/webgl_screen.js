@@ -6,12 +6,16 @@ import {
   addTool, annotation, BidirectionalTool, EllipticalROITool, Enums as ToolEnums, init as initTools, LengthTool,
   ProbeTool, ToolGroupManager,
 } from "@cornerstonejs/tools";
+import { CanvasScreen } from "./canvas_screen.js";
 import { columnCosines, cross, directionOnScreen, normal, pointAt, positionOf, rowCosines, toPixel } from "./geometry.js";
 import { linesOf, signature } from "./measuring.js";
 import { greyRange, greyTable } from "./voi.js";
 
 const SCHEME = "hounsfield";
 const TOOLS = { length: LengthTool, bidirectional: BidirectionalTool, ellipse: EllipticalROITool, probe: ProbeTool };
+// Slower than this, WebGL (in software, or an old graphics card) draws only when hands rest.
+const SLOW_MS = 33;
+const REST_MS = 120;
 const screens = new Map(); // id -> WebGlScreen
 let started = false;
 let nextId = 1;
@@ -114,6 +118,10 @@ export class WebGlScreen {
   #size = "";
   #linear = null; // cornerstone's function, while one of a table stands in its place
   #made = null;
+  #moving; // what is on screen while WebGL would be too slow
+  #begun = 0;
+  #fastest = Infinity;
+  #rest = 0;
   #closed = new AbortController();
   #theirs = new Set(); // ids of what others measured
   #done = new Set(); // ids of the measurements that are drawn to their end
@@ -124,7 +132,9 @@ export class WebGlScreen {
     this.slices = slices;
     screens.set(this.id, this);
     this.#element.className = "ctv-webgl";
-    port.prepend(this.#element);
+    this.#moving = new CanvasScreen(port);
+    this.#moving.hidden = true;
+    port.prepend(this.#element); // below what covers it for moments
     this.#engine = new RenderingEngine(`engine-${this.id}`);
     this.#engine.enableElement({
       viewportId: this.#viewportId, type: Enums.ViewportType.STACK, element: this.#element,
@@ -135,7 +145,7 @@ export class WebGlScreen {
     for (const name of [ToolEnums.Events.ANNOTATION_COMPLETED, ToolEnums.Events.ANNOTATION_MODIFIED]) {
       eventTarget.addEventListener(name, this.#measured, { signal: this.#closed.signal });
     }
-    this.#element.addEventListener(Enums.Events.IMAGE_RENDERED, () => this.onDrawn?.(this.#shown));
+    this.#element.addEventListener(Enums.Events.IMAGE_RENDERED, () => this.#rendered());
     this.onMeasured = onMeasured;
     slices.addEventListener("evicted", (event) => this.#forget(event.detail.index));
   }
@@ -245,7 +255,24 @@ export class WebGlScreen {
 
   draw(instance, hu, view, place) {
     this.#wanted = { instance, view: { ...view }, place };
+    clearTimeout(this.#rest);
+    if (this.#fastest <= SLOW_MS) return this.#start();
+    this.#moving.draw(instance, hu, view, place);
+    this.#moving.hidden = false;
+    this.onDrawn?.(instance.index);
+    this.#rest = setTimeout(() => this.#start(), REST_MS);
+  }
+
+  #start() {
     if (!this.#busy) this.#work();
+  }
+
+  #rendered() {
+    if (this.#begun) this.#fastest = Math.min(this.#fastest, performance.now() - this.#begun);
+    this.#begun = 0;
+    if (this.#wanted) return;
+    this.#moving.hidden = true;
+    this.onDrawn?.(this.#shown);
   }
 
   async #work() {
@@ -254,6 +281,7 @@ export class WebGlScreen {
       while (this.#wanted) {
         const { instance, view, place } = this.#wanted;
         this.#wanted = null;
+        this.#begun = performance.now();
         if (instance.index !== this.#shown) {
           await this.#viewport.setImageIdIndex(instance.index);
           this.#shown = instance.index;
@@ -313,6 +341,8 @@ export class WebGlScreen {
   remove() {
     ToolGroupManager.destroyToolGroup(`tools-${this.id}`);
     this.#closed.abort();
+    clearTimeout(this.#rest);
+    this.#moving.remove();
     this.#mine().forEach((one) => annotation.state.removeAnnotation(one.annotationUID));
     this.slices.instances.forEach((one) => this.#forget(one.index));
     this.#engine.destroy();
