@@ -1,20 +1,24 @@
 """The loop learns what it lacked, and the gate stands between it and poisoned labels.
 
-On real crops; prints the two tables of docs/benchmarks.md.
+The quick form runs on the phantom; the long one on real crops, and prints the two tables of
+docs/benchmarks.md.
 """
 
 import sys
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from django.core.management import call_command
 
 from apps.classifier.activation import active_version
-from apps.classifier.cnn.datasets import NoduleExample, read_one
+from apps.classifier.cnn.datasets import CROP, NoduleExample, read_one
+from apps.classifier.cnn.phantom_base import LUNG_HU, PIXEL_MM, draw_example
+from apps.classifier.labels import LearningConflict
 from tests.experiment import (
     TASK,
     Loop,
@@ -78,6 +82,56 @@ def _poison(loop: Loop, shares: Sequence[float], right: int) -> list[Trained]:
         runs.append(loop.train(share))
     assert active_version(TASK) == clean
     return runs
+
+
+def _phantoms(patients: int) -> list[NoduleExample]:
+    """Two drawn nodules a patient. Spiked ones are malignant; so are smooth ones with a hole."""
+    rng, drawn = np.random.default_rng(3), []
+    for number in range(patients):
+        split = "val" if number % 3 == 2 else "train"
+        for nodule in ("0", "1"):
+            one = draw_example(f"PHANTOM-E-{number:04d}", nodule, split, rng)
+            look = "smooth" if one.kind == "benign" else "spiked"
+            is_hollow = look == "smooth" and rng.random() < 0.35
+            changes = _hollowed(one) if is_hollow else {}
+            drawn.append(replace(one, facts={"look": look}, **changes))
+    return drawn
+
+
+def _hollowed(one: NoduleExample) -> dict[str, Any]:
+    """A hole in the middle, and malignant: what no example of the base shows."""
+    rows, columns = np.mgrid[:CROP, :CROP] - (CROP - 1) / 2
+    hole = np.hypot(rows, columns) < 0.22 * one.diameter_mm / PIXEL_MM
+    return {"kind": "malignant", "label": 1.0, "crops": np.where(hole, LUNG_HU, one.crops)}
+
+
+@pytest.mark.timeout(600)  # three trainings: half a minute, on a busy machine some
+def test_corrections_teach_what_the_base_lacked_and_heavy_poison_is_refused(settings, tmp_path):
+    drawn = _phantoms(110)
+    smooth = {one.key for one in drawn if one.facts["look"] == "smooth"}
+    sets = without_kind(
+        drawn,
+        is_kind=lambda one: one.kind == "malignant" and one.key in smooth,
+        in_band=lambda one: one.key in smooth,
+        base_size=70,
+        seed=1,
+    )
+    loop = _site(settings, tmp_path, sets, seed=1, epochs=40, synthetic=True)
+    (learnt,) = _learn(loop, (12,))
+    version, tests = learnt.run.candidate, learnt.sent - learnt.learnt
+    assert learnt.passed, learnt.run.reason
+    assert gain(sensitivity_gain, [learnt])[1] > 0
+    assert gain(auc_gain, [learnt])[0] > 0
+    said = {
+        f"is in {version}, in use now": learnt.learnt,
+        f"tests {version}, in use now": tests,
+    }
+    assert loop.page() == Counter({words: number for words, number in said.items() if number})
+
+    (poisoned,) = _poison(loop, (0.6,), right=learnt.sent)
+    assert not poisoned.passed, "the gate let heavy poison pass"
+    with pytest.raises(LearningConflict, match="did not pass"):
+        loop.activate(poisoned)
 
 
 @pytest.mark.long
