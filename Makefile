@@ -11,7 +11,7 @@ ARGS ?=
 IMAGE ?= cancer-prediction-system:latest
 WORKERS ?= 2
 
-.PHONY: help install run test test-long lint format lock viewer image k8s-check policy-check migrations-check kubeflow-venv pipeline
+.PHONY: help install run test test-long lint format lock viewer messages image k8s-check policy-check migrations-check kubeflow-venv pipeline
 
 help:  ## show this list
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 20
@@ -61,6 +61,10 @@ lock:  ## pin requirements/*.in with hashes (needs uv)
 	cd requirements && uv pip compile -q --python-version 3.11 --generate-hashes -c base.txt tensorflow-gpu.in -o tensorflow-gpu.txt
 	cd requirements && uv pip compile -q --python-version 3.11 --generate-hashes checkov.in -o checkov.txt
 	cd requirements && uv pip compile -q --python-version 3.11 --generate-hashes kubeflow.in -o kubeflow.txt
+
+messages: $(VENV)/.dev  ## collect the words of the pages for locale/, and compile them (needs gettext)
+	@SECRET_KEY=lint $(BIN)/python -W ignore manage.py makemessages -l de --no-location --no-obsolete -i "tests/*" -i "var/*" -i "viewer/*"
+	@SECRET_KEY=lint $(BIN)/python -W ignore manage.py compilemessages -l de
 
 viewer:  ## rebuild static/viewer from its lock file (needs node)
 	cd viewer && npm ci && npm run build

@@ -46,6 +46,8 @@ INSTALLED_APPS = [
     "django.contrib.humanize",
     "allauth",
     "allauth.account",
+    "allauth.mfa",
+    "allauth.usersessions",
     "csp",
     "rest_framework",
     "rest_framework.authtoken",
@@ -62,8 +64,12 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "apps.accounts.middleware.SessionLimits",
     "apps.cases.middleware.UploadGuard",
     "django.contrib.auth.middleware.LoginRequiredMiddleware",
+    "apps.accounts.middleware.SecondFactor",
+    "apps.accounts.middleware.OwnWays",
+    "apps.cases.anonymous.Anonymous",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "allauth.account.middleware.AccountMiddleware",
@@ -119,12 +125,28 @@ ACCOUNT_EMAIL_VERIFICATION = "none"
 ACCOUNT_SESSION_REMEMBER = False
 ACCOUNT_LOGOUT_ON_GET = False
 ACCOUNT_RATE_LIMITS = {"login_failed": "10/m/ip,5/5m/key"}
+# Admins always; a demo's known passwords are no secret that a second factor could help.
+SECOND_FACTOR_ROLES = env.list("SECOND_FACTOR_ROLES", default=[]) + ([] if DEMO else ["admin"])
+MFA_ADAPTER = "apps.accounts.second_factor.SecondFactorAdapter"
+MFA_FORMS = {
+    "login_webauthn": "apps.accounts.passkey_forms.LoginForm",
+    "authenticate_webauthn": "apps.accounts.passkey_forms.AuthenticateForm",
+    "reauthenticate_webauthn": "apps.accounts.passkey_forms.ReauthenticateForm",
+    "add_webauthn": "apps.accounts.passkey_forms.AddForm",
+}
+MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
+MFA_PASSKEY_LOGIN_ENABLED = True
+MFA_TOTP_TOLERANCE = 1  # a clock may be half a minute off
+MFA_WEBAUTHN_ALLOW_INSECURE_ORIGIN = DEMO or DEBUG
+# Admins make the accounts, so nobody can take another's address to lock its owner out.
+MFA_ALLOW_UNVERIFIED_EMAIL = True
 LOGIN_URL = "account_login"
 LOGIN_REDIRECT_URL = "home"
 LOGOUT_REDIRECT_URL = "account_login"
 
 # Sessions, cookies, transport
 SESSION_COOKIE_AGE = env.int("SESSION_HOURS", default=10) * 3600
+SESSION_IDLE_MINUTES = env.int("SESSION_IDLE_MINUTES", default=60)
 SESSION_EXPIRE_AT_BROWSER_CLOSE = True
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = not (DEMO or DEBUG)
 SESSION_COOKIE_HTTPONLY = True
@@ -286,6 +308,9 @@ SPECTACULAR_SETTINGS = {
 }
 
 LANGUAGE_CODE = "en-gb"
+LANGUAGES = [("en-gb", "English"), ("de", "Deutsch")]
+LOCALE_PATHS = [BASE_DIR / "locale"]
+FORMAT_MODULE_PATH = ["cancerprediction.formats"]
 TIME_ZONE = env.str("TIME_ZONE", default="UTC")
 USE_TZ = True
 # Mails hold links that set a password, so only a demo may write them into its log.

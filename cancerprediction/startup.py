@@ -7,6 +7,8 @@ from django.conf import settings
 from django.db import DatabaseError, connection
 from django.db.migrations.loader import MigrationLoader
 
+from apps.accounts.permissions import Role
+
 _LOCAL = {"localhost", "127.0.0.1", "::1", "[::1]"}
 _KEY_LENGTH = 50
 # Gunicorn's own code for "do not try again", so that its master ends as well.
@@ -37,6 +39,10 @@ def mistakes() -> list[str]:
             "DATABASE_URL is not set, and SQLite is for a first try only: name a PostgreSQL.",
         ),
         ("*" in settings.ALLOWED_HOSTS, "ALLOWED_HOSTS is *: name the hosts of this site."),
+        (
+            not set(settings.SECOND_FACTOR_ROLES) <= set(Role.values),
+            f"SECOND_FACTOR_ROLES names a role that there is not: {', '.join(Role.values)} are.",
+        ),
     ]
     return [words for is_wrong, words in rules if is_wrong] + _transport()
 

@@ -83,6 +83,7 @@ MEASURE = ByCase(YES, YES, HIDDEN, NO, NO, NO)
 OWN_MEASUREMENT = ByCase(HIDDEN, YES, HIDDEN, HIDDEN, NO, NO)
 
 EVERYBODY = ByRole(YES, YES, YES)
+EVERYBODY_BUT_NO_SUCH_ROW = ByRole(HIDDEN, HIDDEN, HIDDEN)
 TECHNICIANS = ByRole(YES, NO, NO)
 DOCTORS = ByRole(NO, YES, NO)
 ADMINS = ByRole(NO, NO, YES)
@@ -103,13 +104,42 @@ TABLE = [
     ("GET", "accounts/reauthenticate/", "", EVERYBODY),
     ("GET", "accounts/password/change/", "", EVERYBODY),
     ("GET", "accounts/password/set/", "", EVERYBODY),
+    ("GET", "accounts/profile/", "", EVERYBODY),
+    ("POST", "accounts/profile/theme/", "", EVERYBODY),
+    ("GET", "accounts/news/", "", EVERYBODY),
+    ("GET", "accounts/news/count/", "", EVERYBODY),
+    ("POST", "accounts/news/<int:number>/", "", EVERYBODY_BUT_NO_SUCH_ROW),
+    ("GET", "accounts/sessions/", "", EVERYBODY),
+    ("POST", "accounts/sessions/<int:number>/end/", "", EVERYBODY),
+    # Keys and codes are one's own; apps/accounts/tests/test_second_factor.py tries them.
+    ("GET", "accounts/second-factor/", "", EVERYBODY),
+    ("GET", "accounts/second-factor/authenticate/", "", EVERYBODY),
+    ("GET", "accounts/second-factor/reauthenticate/", "", EVERYBODY),
+    ("GET", "accounts/second-factor/totp/activate/", "", EVERYBODY),
+    ("GET", "accounts/second-factor/totp/deactivate/", "", EVERYBODY_BUT_NO_SUCH_ROW),
+    ("GET", "accounts/second-factor/recovery-codes/", "", EVERYBODY_BUT_NO_SUCH_ROW),
+    ("GET", "accounts/second-factor/recovery-codes/generate/", "", EVERYBODY),
+    ("GET", "accounts/second-factor/recovery-codes/download/", "", EVERYBODY_BUT_NO_SUCH_ROW),
+    ("GET", "accounts/second-factor/webauthn/", "", EVERYBODY),
+    ("GET", "accounts/second-factor/webauthn/add/", "", EVERYBODY),
+    ("GET", "accounts/second-factor/webauthn/login/", "", EVERYBODY),
+    ("GET", "accounts/second-factor/webauthn/reauthenticate/", "", EVERYBODY),
+    ("GET", "accounts/second-factor/webauthn/keys/<int:pk>/edit/", "", EVERYBODY),
+    ("GET", "accounts/second-factor/webauthn/keys/<int:pk>/remove/", "", EVERYBODY),
     # --- technician
     ("GET", "labtech/", "", TECHNICIANS),
     ("POST", "labtech/search/", "", TECHNICIANS),
+    ("POST", "labtech/show/", "", TECHNICIANS),
     ("GET", "labtech/cases/<uuid:public_id>/", CASE, PREPARE),
     ("GET", "labtech/cases/<uuid:public_id>/state/", CASE, PREPARE),
     ("POST", "labtech/cases/<uuid:public_id>/send/", CASE, PREPARE),
     ("POST", "labtech/cases/<uuid:public_id>/withdraw/", CASE, PREPARE),
+    ("POST", "labtech/cases/<uuid:public_id>/keep/", CASE, PREPARE),
+    ("POST", "labtech/cases/<uuid:public_id>/ask-ai/", CASE, PREPARE),
+    ("GET", "labtech/cases/<uuid:public_id>/filing/", CASE, PREPARE),
+    ("POST", "labtech/cases/<uuid:public_id>/move/", CASE, PREPARE),
+    ("POST", "labtech/cases/<uuid:public_id>/merge/", CASE, PREPARE),
+    ("POST", "labtech/cases/<uuid:public_id>/split/", CASE, PREPARE),
     ("GET", "labtech/instances/<uuid:public_id>/tags/", INSTANCE, PREPARE),
     # --- doctor
     ("GET", "doctor/", "", DOCTORS),
@@ -147,6 +177,14 @@ TABLE = [
     ("GET", "operations/audit/", "", ADMINS),
     ("GET", "operations/monitoring/", "", ADMINS),
     ("POST", "operations/monitoring/display/", "", ADMINS),
+    ("POST", "operations/audit/export/", "", ADMINS),
+    ("GET", "operations/people/", "", ADMINS),
+    ("POST", "operations/people/", "", ADMINS),
+    ("GET", "operations/people/invite/", "", ADMINS),
+    ("POST", "operations/people/invite/", "", ADMINS),
+    ("POST", "operations/people/<int:number>/<slug:step>/", "", ADMINS_BUT_NO_SUCH_ROW),
+    ("GET", "operations/settings/", "", ADMINS),
+    ("POST", "operations/settings/<int:number>/", "", ADMINS_BUT_NO_SUCH_ROW),
     ("POST", "operations/predictions/<uuid:public_id>/retry/", "", ADMINS_BUT_NO_SUCH_ROW),
     ("GET", "operations/models/", "", ADMINS),
     ("POST", "operations/models/<slug:task>/rollback/", "", ADMINS),

@@ -1,11 +1,13 @@
 """The fixed people of the tests: one who owns a case, a teammate, and strangers."""
 
+import time
 from dataclasses import dataclass, field
 
 import pytest
 from django.test import Client
 from playwright.sync_api import Browser, Page, expect
 
+from apps.accounts.middleware import LOGGED_IN_AT, SEEN_AT
 from apps.accounts.models import ReadingGroup, Site, User
 from apps.accounts.permissions import Role
 from apps.accounts.tests.factories import PASSWORD, make_group, make_site, make_user
@@ -50,9 +52,12 @@ def people(db: None) -> People:
 
 
 def logged_in(user: User) -> Client:
-    """A browser in which this user has logged in."""
+    """A browser in which this user has logged in, and was just seen."""
     client = Client()
     client.force_login(user)
+    session = client.session
+    session[LOGGED_IN_AT] = session[SEEN_AT] = int(time.time())
+    session.save()
     return client
 
 

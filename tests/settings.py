@@ -15,6 +15,9 @@ WHITENOISE_USE_FINDERS = True
 STATIC_ROOT = VAR_DIR / "static"  # noqa: F405
 STATIC_ROOT.mkdir(parents=True, exist_ok=True)
 SECURE_SSL_REDIRECT = False
+# Who must have a second factor is the business of apps/accounts/tests/test_second_factor.py.
+SECOND_FACTOR_ROLES = []
+MFA_WEBAUTHN_ALLOW_INSECURE_ORIGIN = True
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = False
 STORAGES = {
     **STORAGES,  # noqa: F405

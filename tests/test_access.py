@@ -53,11 +53,8 @@ def addresses(resolver: URLResolver | None = None, prefix: str = "") -> Iterator
 
 def filled(route: str, key: object = None) -> str:
     """The address with an id in it; without one, with an id that nothing has."""
-    route = (
-        route.replace("<int:number>", "9999")
-        .replace("<int:pk>", "999999")
-        .replace("<slug:task>", "chest")
-    )
+    route = re.sub(r"<int:\w+>", "9999", route).replace("<slug:task>", "chest")
+    route = route.replace("<slug:step>", "log-out")
     return "/" + re.sub(r"<[^>]+>", str(key or uuid4()), route)
 
 

@@ -19,7 +19,9 @@ from apps.cases.models import (
     Addendum,
     CaseEvent,
     CriticalResult,
+    PatientAssignment,
     Report,
+    SeriesAssignment,
     UnaidedOpinion,
     Verdict,
 )
@@ -42,6 +44,8 @@ APPEND_ONLY = [
     Opinion,
     Confirmation,
     FrozenTestSet,
+    PatientAssignment,
+    SeriesAssignment,
 ]
 
 
@@ -70,6 +74,11 @@ def rows(people: People) -> None:
         case=case, kind="pathology", label="benign", recorded_by=people.owner
     )
     FrozenTestSet.objects.create(sha256="0" * 64, patients=8, items=16)
+    moved = {"author": people.technician, "reason": "typed wrongly"}
+    study, patient = case.study, case.study.patient
+    PatientAssignment.objects.create(study=study, from_patient=patient, to_patient=patient, **moved)
+    series = study.series.get()
+    SeriesAssignment.objects.create(series=series, from_study=study, to_study=study, **moved)
     record(AuditEvent.Action.VIEWED, user=people.owner, target=case)
 
 

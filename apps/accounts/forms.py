@@ -1,9 +1,12 @@
-"""What Django admin asks about a person, and what it refuses."""
+"""What people are asked about themselves, and admins about people; and what is refused."""
 
 from typing import Any
+from zoneinfo import available_timezones
 
 from django import forms
+from django.conf import settings
 from django.contrib.auth.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
+from django.utils.translation import gettext_lazy as _
 
 from apps.accounts.models import ReadingGroup, User
 from apps.accounts.permissions import Role
@@ -31,7 +34,7 @@ class PersonForm(LowerCaseEmail, UserChangeForm):
         """Somebody must stay who can let people in."""
         cleaned = super().clean()
         stays = cleaned.get("role") == Role.ADMIN and cleaned.get("is_active")
-        if not stays and _is_last_admin(self.instance.pk):
+        if not stays and is_last_admin(self.instance.pk):
             raise forms.ValidationError(
                 "This is the last active admin. Make somebody else an admin first."
             )
@@ -64,7 +67,38 @@ class ReadingGroupForm(forms.ModelForm):
         return cleaned
 
 
-def _is_last_admin(pk: int | None) -> bool:
+class ProfileForm(forms.ModelForm):
+    """How the pages behave for oneself; empty is what the installation says."""
+
+    time_zone = forms.ChoiceField(
+        required=False,
+        label=_("Time zone"),
+        help_text=_("Times on every page are shown in it. Studies keep the time of their scanner."),
+    )
+
+    class Meta:
+        model = User
+        fields = ["first_name", "last_name", "language", "time_zone", "mail_news", "theme", "keys"]
+        widgets = {"theme": forms.RadioSelect, "keys": forms.RadioSelect}
+        labels = {"theme": _("Display"), "keys": _("Shortcuts")}
+        help_texts = {
+            "mail_news": _(
+                "What the bell tells, by mail too: only that it happened and the way there, never "
+                "who the patient is."
+            ),
+            "theme": _("Of lists and forms. Images are always read on dark pages."),
+            "keys": _("Keys such as J, K or 1 that act without being typed into a field."),
+        }
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        zones = sorted(zone for zone in available_timezones() if "/" in zone or zone == "UTC")
+        usual = _("as the installation ({zone})").format(zone=settings.TIME_ZONE)
+        self.fields["language"].choices = [("", _("English, as usual")), *settings.LANGUAGES]
+        self.fields["time_zone"].choices = [("", usual), *((zone, zone) for zone in zones)]
+
+
+def is_last_admin(pk: int | None) -> bool:
     """Whether no other admin can log in; the rows stay locked until the form is saved."""
     admins = User.objects.select_for_update().filter(role=Role.ADMIN, is_active=True)
     return {user.pk for user in admins.order_by("pk")} == {pk}

@@ -3,9 +3,11 @@
 from datetime import date
 from typing import Any
 
+from django.conf import settings
 from django.contrib.auth.models import AbstractUser, UserManager
 from django.db import models
 from django.db.models.functions import Lower
+from django.utils.translation import gettext_lazy as _
 from rest_framework.authtoken.models import TokenProxy
 
 from apps.accounts.permissions import ROLE_PERMISSIONS, Permission, Role
@@ -66,6 +68,22 @@ class UserByEmailManager(UserManager):
         return self._create_user(email, password, **extra)
 
 
+class Theme(models.TextChoices):
+    """How desk pages look; reading pages are always dark."""
+
+    AUTO = "auto", _("as the computer")
+    LIGHT = "light", _("light")
+    DARK = "dark", _("dark")
+
+
+class Keys(models.TextChoices):
+    """How the shortcuts of one letter are pressed (WCAG 2.1.4 Character Key Shortcuts)."""
+
+    PLAIN = "", _("the key alone")
+    ALT = "alt", _("Alt and the key")
+    OFF = "off", _("no shortcuts")
+
+
 class User(AbstractUser):
     """A person with one role at one site."""
 
@@ -76,6 +94,15 @@ class User(AbstractUser):
     email = models.EmailField(unique=True, error_messages={"unique": "This e-mail is in use."})
     role = models.CharField(max_length=20, choices=[(r.value, r.label) for r in Role])
     site = models.ForeignKey(Site, on_delete=models.PROTECT, related_name="users")
+    language = models.CharField(
+        _("language"), max_length=10, choices=settings.LANGUAGES, blank=True
+    )
+    time_zone = models.CharField(_("time zone"), max_length=64, blank=True)
+    theme = models.CharField(max_length=5, choices=Theme, default=Theme.AUTO)
+    mail_news = models.BooleanField(_("news by mail"), default=False)
+    keys = models.CharField(
+        _("keyboard"), max_length=4, choices=Keys, default=Keys.PLAIN, blank=True
+    )
 
     USERNAME_FIELD = "email"
     REQUIRED_FIELDS: list[str] = []
@@ -107,6 +134,34 @@ class User(AbstractUser):
     def can(self, permission: Permission) -> bool:
         """Whether this person's role grants `permission`."""
         return self.is_active and permission in ROLE_PERMISSIONS.get(self.role, frozenset())
+
+
+class Notification(models.Model):
+    """Something that one person should know; where to go, and never who the patient is."""
+
+    class Kind(models.TextChoices):
+        RETURNED = "returned", _("A case came back to you")
+        URGENT = "urgent", _("An urgent case waits to be read")
+        FAILED = "failed", _("A prediction failed")
+        LIVE = "live", _("Your correction went live in a new model")
+
+    user = models.ForeignKey(User, on_delete=models.PROTECT, related_name="notifications")
+    kind = models.CharField(max_length=20, choices=Kind)
+    key = models.CharField(max_length=80, help_text="What it tells of; told once to each person.")
+    path = models.CharField(max_length=200)
+    at = models.DateTimeField(auto_now_add=True, db_index=True)
+    read_at = models.DateTimeField(null=True)
+    mailed_at = models.DateTimeField(null=True)
+
+    class Meta:
+        ordering = ["-id"]
+        indexes = [models.Index(fields=["user", "read_at"])]
+        constraints = [
+            models.UniqueConstraint(fields=["user", "kind", "key"], name="news_is_told_once")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.get_kind_display()} ({self.user})"
 
 
 class ReadingGroup(models.Model):

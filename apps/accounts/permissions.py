@@ -7,12 +7,13 @@ from functools import wraps
 from django.core.exceptions import PermissionDenied
 from django.db.models import TextChoices
 from django.http import HttpRequest, HttpResponse
+from django.utils.translation import gettext_lazy as _
 
 
 class Role(TextChoices):
-    LABTECH = "labtech", "technician"
-    DOCTOR = "doctor", "doctor"
-    ADMIN = "admin", "admin"
+    LABTECH = "labtech", _("technician")
+    DOCTOR = "doctor", _("doctor")
+    ADMIN = "admin", _("admin")
 
 
 class Permission(StrEnum):

@@ -4,13 +4,22 @@ The names are allauth's own, because its views look each other up by them.
 """
 
 from allauth.account import views
-from django.urls import path, re_path
+from django.urls import include, path, re_path
 
+from apps.accounts import notification_views, profile_views
 from apps.accounts.views import ForgetfulLogoutView
 
 urlpatterns = [
     path("login/", views.login, name="account_login"),
     path("logout/", ForgetfulLogoutView.as_view(), name="account_logout"),
+    path("second-factor/", include("allauth.mfa.urls")),
+    path("profile/", profile_views.profile, name="profile"),
+    path("profile/theme/", profile_views.theme, name="profile_theme"),
+    path("news/", notification_views.news, name="news"),
+    path("news/count/", notification_views.count, name="news_count"),
+    path("news/<int:number>/", notification_views.open_one, name="open_news"),
+    path("sessions/", profile_views.sessions, name="usersessions_list"),
+    path("sessions/<int:number>/end/", profile_views.end_session, name="end_session"),
     path("inactive/", views.account_inactive, name="account_inactive"),
     path("signup/", views.signup, name="account_signup"),
     path("reauthenticate/", views.reauthenticate, name="account_reauthenticate"),

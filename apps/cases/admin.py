@@ -23,10 +23,12 @@ from apps.cases.models import (
     Instance,
     Measurement,
     Patient,
+    PatientAssignment,
     Presentation,
     Reading,
     Report,
     Series,
+    SeriesAssignment,
     Study,
     UnaidedOpinion,
     Verdict,
@@ -203,6 +205,23 @@ class AccessGrantAdmin(PatientDataAdmin):
     search_fields = ["user__email", "reason"]
     list_select_related = ["user", "case"]
     date_hierarchy = "granted_at"
+
+
+@admin.register(PatientAssignment)
+class PatientAssignmentAdmin(PatientDataAdmin):
+    list_display = ["at", link_to("author"), "study", link_to("from_patient")]
+    list_display += [link_to("to_patient"), "reason"]
+    list_filter = ["at"]
+    search_fields = ["author__email", "reason"]
+    list_select_related = ["author", "study", "from_patient", "to_patient"]
+
+
+@admin.register(SeriesAssignment)
+class SeriesAssignmentAdmin(PatientDataAdmin):
+    list_display = ["at", link_to("author"), "series", "from_study", "to_study", "reason"]
+    list_filter = ["at"]
+    search_fields = ["author__email", "reason"]
+    list_select_related = ["author", "series", "from_study", "to_study"]
 
 
 @admin.register(Reading)

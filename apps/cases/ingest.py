@@ -177,10 +177,14 @@ def _store_once(files: list[_Checked], site: Site, user: User | None) -> dict[Pa
     if study is None:
         return answers | _twins(files, answers)
     Instance.objects.bulk_create([instance for _, instance in created])
-    case = _case_of(study, user)
+    studies = {one.study_id: one.study for one in series.values()}
+    cases = {pk: _case_of(known, user) for pk, known in studies.items()}
     # The files are in place before their rows are committed; without a row nothing serves them.
     _into_place(created)
-    answers |= {one.path: Received(instance, case, new=True) for one, instance in created}
+    answers |= {
+        one.path: Received(instance, cases[instance.series.study_id], new=True)
+        for one, instance in created
+    }
     return answers | _twins(files, answers)
 
 

@@ -55,7 +55,9 @@ def study_of(facts: InstanceFacts, site: Site) -> Study:
     Raises Refusal where the file says another patient than the study or the Patient ID.
     """
     uid = facts.study_instance_uid
-    study = Study.objects.select_related("patient").filter(site=site, study_instance_uid=uid)
+    study = Study.objects.select_related("patient", "filed_patient").filter(
+        site=site, study_instance_uid=uid
+    )
     found = study.first()
     if found is None:
         try:
@@ -68,7 +70,14 @@ def study_of(facts: InstanceFacts, site: Site) -> Study:
 
 
 def series_of(study: Study, facts: InstanceFacts) -> Series:
-    """The series that a file belongs to, made if it is new."""
+    """The series that a file belongs to, made if it is new; it may count to another study now."""
+    moved = Series.objects.filter(
+        study__site=study.site_id,
+        filed_under=study.study_instance_uid,
+        series_instance_uid=facts.series_instance_uid,
+    ).select_related("study")
+    if found := moved.first():
+        return found
     series, _ = Series.objects.get_or_create(
         study=study,
         series_instance_uid=facts.series_instance_uid,
@@ -78,8 +87,9 @@ def series_of(study: Study, facts: InstanceFacts) -> Series:
 
 
 def refuse_other_patient(study: Study, facts: InstanceFacts) -> None:
-    """Raise Refusal where a file of a known study says another patient."""
-    if (study.patient.patient_id, study.patient.issuer_of_patient_id) != (
+    """Raise Refusal where a file of a known study says another patient than its first files."""
+    filed = study.filed_patient or study.patient
+    if (filed.patient_id, filed.issuer_of_patient_id) != (
         facts.patient_id,
         facts.issuer_of_patient_id,
     ):
@@ -88,7 +98,7 @@ def refuse_other_patient(study: Study, facts: InstanceFacts) -> None:
             "This image says it belongs to a study that is stored under another Patient ID. "
             "It was not stored, so that two patients are never mixed.",
         )
-    _refuse_other_person(study.patient, facts)
+    _refuse_other_person(filed, facts)
 
 
 def _create_study(facts: InstanceFacts, site: Site) -> Study:

@@ -73,16 +73,16 @@ def presentation_data(series: Series, instances: list, saved: Presentation | Non
 
 class ManifestPatientSerializer(serializers.Serializer):
     name = serializers.CharField(source="display_name")
-    patient_id = serializers.CharField()
+    patient_id = serializers.CharField(source="display_id")
     sex = serializers.CharField()
-    birth_date = serializers.DateField(allow_null=True)
+    birth_date = serializers.DateField(source="display_birth_date", allow_null=True)
 
 
 class ManifestStudySerializer(serializers.Serializer):
     study_date = serializers.DateField(allow_null=True)
     study_time = serializers.TimeField(allow_null=True)
     study_description = serializers.CharField()
-    accession_number = serializers.CharField()
+    accession_number = serializers.CharField(source="display_accession")
     institution_name = serializers.CharField()
     patient_age = serializers.SerializerMethodField()
 

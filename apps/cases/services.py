@@ -5,11 +5,15 @@ from typing import Any
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Count, F, Max
+from django.db.models import Count, F, Max, QuerySet
 from django.http import HttpRequest
+from django.urls import reverse
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
-from apps.accounts.models import ReadingGroup, User
+from apps.accounts.models import Notification, ReadingGroup, User
+from apps.accounts.notifications import notify
+from apps.accounts.permissions import Role
 from apps.audit.models import AuditEvent
 from apps.audit.services import record
 from apps.cases.models import (
@@ -46,8 +50,10 @@ class StillArriving(CaseConflict):
 
     def __init__(self) -> None:
         super().__init__(
-            "Images of this study came a moment ago, and more may follow: its files announce more "
-            "than are here. Nothing was sent."
+            _(
+                "Images of this study came a moment ago, and more may follow: its files announce "
+                "more than are here. Nothing was sent."
+            )
         )
 
 
@@ -111,9 +117,32 @@ def send_case(
             "sent_at": timezone.now(),
             "claimed_by": None,
             "stage": Stage.FIRST,
+            "return_unread": False,
         },
     )
     record_step(case, request, CaseEvent.Kind.SENT, AuditEvent.Action.SENT)
+    if priority != Case.Priority.ROUTINE:
+        path = reverse("doctor:case", args=[case.public_id])
+        key = f"case {case.pk} {case.revision}"
+        notify(readers_of(case), Notification.Kind.URGENT, key=key, path=path)
+
+
+def readers_of(case: Case) -> QuerySet[User]:
+    """Who may read a case that waits: its doctor, its group's, or all of its site."""
+    doctors = User.objects.filter(role=Role.DOCTOR, is_active=True)
+    if case.receiver_id:
+        return doctors.filter(pk=case.receiver_id)
+    if case.receiver_group_id:
+        return doctors.filter(reading_groups=case.receiver_group_id)
+    return doctors.filter(site=case.site_id)
+
+
+@transaction.atomic
+def keep_draft(case: Case, *, request: HttpRequest, revision: int, **sending: Any) -> None:
+    """Keep what a case would be sent with (see send_case), without sending it."""
+    waiting = [Status.DRAFT, Status.RETURNED, Status.WITHDRAWN]
+    _move(case, case.status, revision=revision, status__in=waiting, changes=sending)
+    record_step(case, request, CaseEvent.Kind.DRAFTED, AuditEvent.Action.DRAFT_CHANGED)
 
 
 @transaction.atomic
@@ -177,9 +206,12 @@ def return_case(case: Case, *, request: HttpRequest, revision: int, reason: str)
         Status.RETURNED,
         revision=revision,
         status__in=[Status.SENT, Status.IN_REVIEW],
-        changes={"claimed_by": None},
+        changes={"claimed_by": None, "return_unread": True},
     )
     record_step(case, request, CaseEvent.Kind.RETURNED, AuditEvent.Action.RETURNED, reason)
+    path = reverse("labtech:case", args=[case.public_id])
+    key = f"case {case.pk} {case.revision}"
+    notify(filter(None, [case.sent_by]), Notification.Kind.RETURNED, key=key, path=path)
 
 
 @transaction.atomic
@@ -276,8 +308,10 @@ def _refuse_same_eyes(case: Case, doctor: User) -> None:
     """Refuse a second reading, or an arbitration, by somebody who has read the case."""
     if case.waits_for_other_eyes and has_read(case, doctor):
         raise CaseConflict(
-            f"You have read this case already; the {case.get_stage_display()} is another doctor's. "
-            "Nothing was changed."
+            _(
+                "You have read this case already; the {stage} is another doctor's. Nothing was "
+                "changed."
+            ).format(stage=case.get_stage_display())
         )
 
 
@@ -328,8 +362,10 @@ def _hold(case: Case, doctor: User) -> None:
     """Refuse when another doctor has the case."""
     if case.claimed_by_id not in {None, doctor.pk}:
         raise CaseConflict(
-            f"{case.claimed_by} has this case, so nothing was changed. "
-            "Ask them to release it, or take it over."
+            _(
+                "{claimed_by} has this case, so nothing was changed. Ask them to release it, or "
+                "take it over."
+            ).format(claimed_by=case.claimed_by)
         )
 
 
@@ -350,8 +386,10 @@ def _move(
         case.refresh_from_db()
         with_whom = f" It is with {case.claimed_by}." if case.claimed_by else ""
         raise CaseConflict(
-            f"This case changed in the meantime: it is now {case.get_status_display()}."
-            f"{with_whom} Nothing of yours was stored; reload to see it."
+            _(
+                "This case changed in the meantime: it is now {state}.{with_whom} Nothing of yours "
+                "was stored; reload to see it."
+            ).format(state=case.get_status_display(), with_whom=with_whom)
         )
     case.refresh_from_db()
 

@@ -45,10 +45,10 @@ def ensure_room(size: int) -> None:
 
 
 def path_of(instance: Instance) -> Path:
-    """The file of an instance: site, then Study, Series and SOP Instance UID."""
+    """The file of an instance: site, then Study, Series and SOP Instance UID, as it says them."""
     series = instance.series
     uids = [
-        series.study.study_instance_uid,
+        series.filed_under or series.study.study_instance_uid,
         series.series_instance_uid,
         instance.sop_instance_uid,
     ]

@@ -4,8 +4,11 @@ import hashlib
 
 from django.db import IntegrityError, transaction
 from django.http import HttpRequest
+from django.urls import reverse
 from django.utils import timezone
 
+from apps.accounts.models import Notification, User
+from apps.accounts.notifications import notify
 from apps.audit.models import AuditEvent
 from apps.audit.services import record
 from apps.classifier.labels import LearningConflict
@@ -107,7 +110,17 @@ def _swap(version: ModelVersion, request: HttpRequest | None, note: str) -> Mode
         note=note,
     )
     version.refresh_from_db()
+    _tell_doctors(version)
     return replaced
+
+
+def _tell_doctors(version: ModelVersion) -> None:
+    """Whoever corrected what this version learnt from hears that it answers now."""
+    doctors = User.objects.filter(
+        is_active=True, training_examples__runs__candidate=version
+    ).distinct()
+    path = reverse("doctor:corrections")
+    notify(doctors, Notification.Kind.LIVE, key=f"model {version}", path=path)
 
 
 def _refuse(version: ModelVersion, forbidden: str) -> None:

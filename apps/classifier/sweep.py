@@ -5,8 +5,12 @@ from datetime import timedelta
 
 from celery import Task, current_app
 from django.db.models import F, Max, Model, Q, QuerySet
+from django.urls import reverse
 from django.utils import timezone
 
+from apps.accounts.models import Notification, User
+from apps.accounts.notifications import forget_old, notify, send_mails
+from apps.accounts.permissions import Role
 from apps.cases.models import Case, Series
 from apps.cases.storage import remove_stale_incoming
 from apps.classifier.lease import expired
@@ -23,12 +27,13 @@ SHADOWS_AT_MOST = 20  # a training that is asked for waits behind so many at mos
 SETTLE_TIME = timedelta(seconds=5)
 # A slice's time of receipt is a little before its commit: a question asked in between missed it.
 COMMIT_TIME = timedelta(seconds=60)
+FAILED_LATELY = timedelta(hours=1)
 QUEUES = {"inference": (Prediction, predict), "training": (TrainingRun, train)}
 
 
 def sweep() -> None:
     """Requeue expired leases, ask for late slices, nudge forgotten rows, clear lost uploads,
-    start the trainings that are due."""
+    start the trainings that are due, and tell people what they should know."""
     for model, _task in QUEUES.values():
         take_back(model)
     ask_for_late_slices()
@@ -38,6 +43,23 @@ def sweep() -> None:
     clear_away_lost_uploads()
     give_up_waiting()
     start_due_runs()
+    tell_of_failures()
+    send_mails()
+    forget_old()
+
+
+def tell_of_failures() -> None:
+    """Admins hear once of each prediction that failed a short while ago."""
+    since = timezone.now() - FAILED_LATELY
+    told = Notification.objects.filter(kind=Notification.Kind.FAILED, at__gte=since)
+    known = set(told.values_list("key", flat=True))
+    failed = Prediction.objects.filter(
+        status=Prediction.Status.FAILED, finished_at__gte=since, shadow=False
+    )
+    keys = {f"prediction {pk}" for pk in failed.values_list("pk", flat=True)} - known
+    admins = list(User.objects.filter(role=Role.ADMIN, is_active=True)) if keys else []
+    for key in sorted(keys):
+        notify(admins, Notification.Kind.FAILED, key=key, path=reverse("operations:home"))
 
 
 def clear_away_lost_uploads() -> None:

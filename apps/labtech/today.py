@@ -2,8 +2,19 @@
 
 from django.core.paginator import Page, Paginator
 from django.db.models import Case as When
-from django.db.models import Count, IntegerField, OuterRef, Prefetch, Q, QuerySet, Subquery, Value
+from django.db.models import (
+    Count,
+    Exists,
+    IntegerField,
+    OuterRef,
+    Prefetch,
+    Q,
+    QuerySet,
+    Subquery,
+    Value,
+)
 from django.db.models import When as If
+from django.utils.translation import gettext_lazy as _
 
 from apps.accounts.models import User
 from apps.cases.api import with_image_counts
@@ -15,10 +26,10 @@ from apps.classifier.services import leading_prediction
 ROWS_PER_PAGE = 25
 Status = Case.Status
 TABS = {
-    "drafts": ("Drafts", [Status.DRAFT, Status.WITHDRAWN]),
-    "returned": ("Returned to me", [Status.RETURNED]),
-    "sent": ("Sent", [Status.SENT, Status.IN_REVIEW]),
-    "reported": ("Reported", [Status.REPORTED]),
+    "drafts": (_("Drafts"), [Status.DRAFT, Status.WITHDRAWN]),
+    "returned": (_("Returned to me"), [Status.RETURNED]),
+    "sent": (_("Sent"), [Status.SENT, Status.IN_REVIEW]),
+    "reported": (_("Reported"), [Status.REPORTED]),
 }
 _ORDER = {
     "drafts": ["-id"],
@@ -29,19 +40,30 @@ _ORDER = {
 SYNTHETIC = "SYNTHETIC PHANTOM"
 
 
-def tabs(user: User, words: str) -> list[dict]:
+def tabs(user: User, words: str, mine: bool = False) -> list[dict]:
     """The tabs with how many cases each holds; of the returned ones only the user's own count."""
     wanted = {name: Q(status__in=states) for name, (_, states) in TABS.items()}
     wanted["returned"] &= Q(sent_by=user)
-    counts = matching(Case.objects.visible_to(user), words).aggregate(
+    wanted["unread"] = wanted["returned"] & Q(return_unread=True)
+    counts = _shown(user, words, mine).aggregate(
         **{name: Count("pk", filter=condition) for name, condition in wanted.items()}
     )
-    return [{"name": name, "label": TABS[name][0], "count": counts[name]} for name in TABS]
+    found = [{"name": name, "label": TABS[name][0], "count": counts[name]} for name in TABS]
+    found[list(TABS).index("returned")]["unread"] = counts["unread"]
+    return found
 
 
-def page_of(user: User, tab: str, words: str, number: str | int) -> Page:
+def _shown(user: User, words: str, mine: bool) -> QuerySet[Case]:
+    """The cases of the board; one that was emptied by a merger has nothing left to show."""
+    cases = matching(Case.objects.visible_to(user), words).filter(
+        ~Q(status=Status.WITHDRAWN) | Exists(Series.objects.filter(study__case=OuterRef("pk")))
+    )
+    return cases.filter(Q(created_by=user) | Q(sent_by=user)) if mine else cases
+
+
+def page_of(user: User, tab: str, words: str, number: str | int, mine: bool = False) -> Page:
     """One page of a tab. Colleagues' returned cases stand below the user's own."""
-    cases = matching(Case.objects.visible_to(user), words).filter(status__in=TABS[tab][1])
+    cases = _shown(user, words, mine).filter(status__in=TABS[tab][1])
     rows = (
         with_image_counts(cases)
         .annotate(

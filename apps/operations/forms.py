@@ -1,7 +1,12 @@
 """What admins fill in."""
 
-from django import forms
+from typing import Any
 
+from django import forms
+from django.apps import apps
+
+from apps.accounts.forms import LowerCaseEmail
+from apps.accounts.models import User
 from apps.audit.models import AuditEvent
 from apps.classifier.learning import TRAINABLE
 
@@ -76,9 +81,24 @@ class AuditFilterForm(forms.Form):
             ("admin", "admin"),
         ],
     )
+    target_type = forms.ChoiceField(required=False, label="To what")
+    target_id = forms.CharField(required=False, max_length=64, label="Its number")
+    address = forms.GenericIPAddressField(required=False, label="From (address)")
     since = forms.DateField(
         required=False, label="From", widget=forms.DateInput(attrs={"type": "date"})
     )
     until = forms.DateField(
         required=False, label="To", widget=forms.DateInput(attrs={"type": "date"})
     )
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        ours = [model._meta for model in apps.get_models() if model.__module__.startswith("apps.")]
+        kinds = sorted((meta.label_lower, str(meta.verbose_name)) for meta in ours)
+        self.fields["target_type"].choices = [("", "anything"), *kinds]
+
+
+class InviteForm(LowerCaseEmail, forms.ModelForm):
+    class Meta:
+        model = User
+        fields = ["email", "first_name", "last_name", "role", "site"]

@@ -2,7 +2,15 @@
 
 from django.urls import path
 
-from apps.operations import example_views, model_views, monitoring_views, run_views, views
+from apps.operations import (
+    example_views,
+    model_views,
+    monitoring_views,
+    people_views,
+    run_views,
+    settings_views,
+    views,
+)
 
 app_name = "operations"
 urlpatterns = [
@@ -11,6 +19,12 @@ urlpatterns = [
     path("monitoring/", monitoring_views.page, name="monitoring"),
     path("monitoring/display/", monitoring_views.display, name="display"),
     path("audit/", views.audit, name="audit"),
+    path("audit/export/", views.export_audit, name="export_audit"),
+    path("people/", people_views.all_people, name="people"),
+    path("people/invite/", people_views.invite, name="invite"),
+    path("people/<int:number>/<slug:step>/", people_views.act, name="person_act"),
+    path("settings/", settings_views.all_settings, name="settings"),
+    path("settings/<int:number>/", settings_views.change_site, name="change_site"),
     path("predictions/<uuid:public_id>/retry/", views.retry, name="retry"),
     path("models/", model_views.models, name="models"),
     path("models/<slug:task>/rollback/", model_views.roll_back, name="rollback"),

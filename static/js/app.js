@@ -11,6 +11,8 @@
 
   document.addEventListener("htmx:configRequest", (event) => {
     event.detail.headers["X-CSRFToken"] = csrfToken();
+    // News that a page fetches by itself must not keep a forgotten log-in alive.
+    if (isPolling(event.detail.elt) && event.detail.verb === "get") event.detail.headers["X-By-Itself"] = "1";
   });
 
   // ---------- Toasts ----------
@@ -63,9 +65,13 @@
     return /every\s/.test(element?.getAttribute?.("hx-trigger") || "");
   }
 
+  let loggedOut = false;
   document.addEventListener("htmx:responseError", (event) => {
     const { xhr, elt } = event.detail;
-    if (isPolling(elt)) return setConnection(false);
+    if (isPolling(elt) && xhr.status === 401) {
+      if (loggedOut) return;
+      loggedOut = true; // said once, not at every look for news
+    } else if (isPolling(elt)) return setConnection(false);
     const plain = (xhr.getResponseHeader("Content-Type") || "").startsWith("text/plain");
     const words = plain && xhr.responseText.length < 400 ? xhr.responseText : "";
     toast(words || REASONS[xhr.status] || `The server could not do this (${xhr.status}). ${SAVED} Try again; if it happens twice, tell your admin.`, "error");

@@ -1,3 +1,4 @@
+from apps.cases.models.grouping import PatientAssignment, SeriesAssignment
 from apps.cases.models.imaging import Instance, Patient, Presentation, Series, Study
 from apps.cases.models.measurement import Measurement
 from apps.cases.models.reading import (
@@ -21,10 +22,12 @@ __all__ = [
     "Instance",
     "Measurement",
     "Patient",
+    "PatientAssignment",
     "Presentation",
     "Reading",
     "Report",
     "Series",
+    "SeriesAssignment",
     "Study",
     "TextTemplate",
     "UnaidedOpinion",

@@ -1,12 +1,14 @@
 """Facts from the files. Written once at ingest, never edited afterwards."""
 
 import uuid
+from datetime import date
 
 from django.conf import settings
 from django.db import models
 from django.db.models import Q
 
 from apps.accounts.models import Site
+from apps.cases.anonymous import names_are_hidden
 
 
 def readable_name(coded: str) -> str:
@@ -40,8 +42,18 @@ class Patient(models.Model):
 
     @property
     def display_name(self) -> str:
-        """The name as people write it: FAMILY, Given."""
-        return readable_name(self.name)
+        """The name as people write it: FAMILY, Given; in anonymous mode a number of ours."""
+        return f"Patient {self.pk}" if names_are_hidden() else readable_name(self.name)
+
+    @property
+    def display_id(self) -> str:
+        """The Patient ID, for a page; none in anonymous mode."""
+        return "" if names_are_hidden() else self.patient_id
+
+    @property
+    def display_birth_date(self) -> date | None:
+        """The day of birth, for a page; none in anonymous mode."""
+        return None if names_are_hidden() else self.birth_date
 
 
 class Study(models.Model):
@@ -50,6 +62,14 @@ class Study(models.Model):
     public_id = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
     site = models.ForeignKey(Site, on_delete=models.PROTECT, related_name="studies")
     patient = models.ForeignKey(Patient, on_delete=models.PROTECT, related_name="studies")
+    filed_patient = models.ForeignKey(
+        Patient,
+        null=True,
+        editable=False,
+        on_delete=models.PROTECT,
+        related_name="+",
+        help_text="Whom the files name, where the study was moved to another patient.",
+    )
     study_instance_uid = models.CharField(max_length=64)
     accession_number = models.CharField(max_length=64, blank=True, db_index=True)
     study_date = models.DateField(null=True)
@@ -74,8 +94,15 @@ class Study(models.Model):
         return f"{self.study_description or 'CT'} {self.study_date or ''}".strip()
 
     @property
+    def display_accession(self) -> str:
+        """The accession number, for a page; none in anonymous mode."""
+        return "" if names_are_hidden() else self.accession_number
+
+    @property
     def other_name(self) -> str:
         """The name in this study's files, where it is not the stored one; else empty."""
+        if names_are_hidden():
+            return ""
         said, stored = readable_name(self.patient_name), self.patient.display_name
         return said if self.patient_name and said.casefold() != stored.casefold() else ""
 
@@ -86,6 +113,12 @@ class Series(models.Model):
     public_id = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
     study = models.ForeignKey(Study, on_delete=models.PROTECT, related_name="series")
     series_instance_uid = models.CharField(max_length=64)
+    filed_under = models.CharField(
+        max_length=64,
+        blank=True,
+        editable=False,
+        help_text="The files' Study Instance UID, where the series was moved to another study.",
+    )
     modality = models.CharField(max_length=16)
     series_number = models.BigIntegerField(null=True)
     series_description = models.CharField(max_length=256, blank=True)

@@ -6,6 +6,7 @@ from django.conf import settings
 from django.db import models
 from django.db.models import Q
 from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
 
 from apps.accounts.models import Absence, ReadingGroup, Site, User
 from apps.accounts.permissions import Role
@@ -73,22 +74,22 @@ class Case(models.Model):
     """The work on one study."""
 
     class Status(models.TextChoices):
-        DRAFT = "draft", "draft"
-        SENT = "sent", "sent"
-        IN_REVIEW = "in_review", "in review"
-        REPORTED = "reported", "reported"
-        RETURNED = "returned", "returned"
-        WITHDRAWN = "withdrawn", "withdrawn"
+        DRAFT = "draft", _("draft")
+        SENT = "sent", _("sent")
+        IN_REVIEW = "in_review", _("in review")
+        REPORTED = "reported", _("reported")
+        RETURNED = "returned", _("returned")
+        WITHDRAWN = "withdrawn", _("withdrawn")
 
     class Stage(models.TextChoices):
-        FIRST = "first", "first read"
-        SECOND = "second", "second read"
-        ARBITRATION = "arbitration", "arbitration"
+        FIRST = "first", _("first read")
+        SECOND = "second", _("second read")
+        ARBITRATION = "arbitration", _("arbitration")
 
     class Priority(models.IntegerChoices):
-        EMERGENCY = 0, "emergency"
-        URGENT = 1, "urgent"
-        ROUTINE = 2, "routine"
+        EMERGENCY = 0, _("emergency")
+        URGENT = 1, _("urgent")
+        ROUTINE = 2, _("routine")
 
     public_id = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
     site = models.ForeignKey(Site, on_delete=models.PROTECT, related_name="cases")
@@ -124,6 +125,9 @@ class Case(models.Model):
     created_at = models.DateTimeField(auto_now_add=True)
     sent_at = models.DateTimeField(null=True)
     reported_at = models.DateTimeField(null=True)
+    return_unread = models.BooleanField(
+        default=False, editable=False, help_text="Returned, and its sender has not looked yet."
+    )
     revision = models.PositiveIntegerField(default=1, help_text="Grows with every change of state.")
 
     objects = CaseQuerySet.as_manager()
@@ -193,25 +197,29 @@ class CaseEvent(AppendOnlyModel):
     """One thing that happened to a case. Nobody edits it."""
 
     class Kind(models.TextChoices):
-        CREATED = "created", "created"
-        IMAGES_ADDED = "images_added", "images added"
-        SETTLED = "settled", "said to be complete"
-        SENT = "sent", "sent"
-        CLAIMED = "claimed", "opened for reading"
-        RELEASED = "released", "released"
-        RETURNED = "returned", "returned"
-        OPINION = "opinion", "opinion recorded before the AI was shown"
-        ASSIGNED = "assigned", "assigned"
-        CRITICAL_RESULT = "critical_result", "critical result told"
-        VERDICT = "verdict", "verdict given"
-        CORRECTED = "corrected", "verdict corrected"
-        ADDENDUM = "addendum", "addendum signed"
-        READ = "read", "read, to be read again"
-        WITHDRAWN = "withdrawn", "withdrawn"
-        OVERRIDDEN = "overridden", "chest check overridden"
-        SENT_FOR_RETRAINING = "sent_for_retraining", "sent for retraining"
-        CONFIRMED = "confirmed", "pathology or follow-up recorded"
-        BREAK_GLASS = "break_glass", "opened by break-glass"
+        CREATED = "created", _("created")
+        IMAGES_ADDED = "images_added", _("images added")
+        SETTLED = "settled", _("said to be complete")
+        SENT = "sent", _("sent")
+        CLAIMED = "claimed", _("opened for reading")
+        RELEASED = "released", _("released")
+        RETURNED = "returned", _("returned")
+        OPINION = "opinion", _("opinion recorded before the AI was shown")
+        ASSIGNED = "assigned", _("assigned")
+        CRITICAL_RESULT = "critical_result", _("critical result told")
+        VERDICT = "verdict", _("verdict given")
+        CORRECTED = "corrected", _("verdict corrected")
+        ADDENDUM = "addendum", _("addendum signed")
+        READ = "read", _("read, to be read again")
+        WITHDRAWN = "withdrawn", _("withdrawn")
+        OVERRIDDEN = "overridden", _("chest check overridden")
+        SENT_FOR_RETRAINING = "sent_for_retraining", _("sent for retraining")
+        CONFIRMED = "confirmed", _("pathology or follow-up recorded")
+        BREAK_GLASS = "break_glass", _("opened by break-glass")
+        DRAFTED = "drafted", _("draft changed")
+        MOVED = "moved", _("moved to another patient")
+        MERGED = "merged", _("merged")
+        SPLIT = "split", _("split")
 
     case = models.ForeignKey(Case, on_delete=models.PROTECT, related_name="events")
     at = models.DateTimeField(auto_now_add=True)

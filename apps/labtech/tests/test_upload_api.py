@@ -295,7 +295,7 @@ def test_a_batch_asks_the_database_little_for_each_file(
     client, tmp_path, django_assert_max_num_queries
 ):
     files = write_dicom(tmp_path, phantom=small_phantom(slices=12))
-    with django_assert_max_num_queries(40):
+    with django_assert_max_num_queries(41):
         batch(client, *((one.name, one.read_bytes()) for one in files))
     assert Instance.objects.count() == 12
 
