@@ -86,7 +86,7 @@ class ProfileForm(forms.ModelForm):
                 "What the bell tells, by mail too: only that it happened and the way there, never "
                 "who the patient is."
             ),
-            "theme": _("Of lists and forms. Images are always read on dark pages."),
+            "theme": _("“As the computer” leaves the pages with images dark."),
             "keys": _("Keys such as J, K or 1 that act without being typed into a field."),
         }
 

@@ -6,7 +6,8 @@
   const dark = window.matchMedia("(prefers-color-scheme: dark)");
 
   function chosen() {
-    if (root.dataset.themeSaved) return root.dataset.themeSaved;
+    const saved = root.dataset.themeSaved;
+    if (saved && saved !== "auto") return saved;
     try {
       return localStorage.getItem("theme") || "auto";
     } catch {
