@@ -193,3 +193,6 @@ def reports_of(desk: Desk, case: Case) -> None:
     get = desk.context.request.get
     assert get(f"{address}.pdf").body().startswith(b"%PDF")
     assert json.loads(get(f"{address}.json").text())["resourceType"]
+    assert get(f"{address}.sr.dcm").body()[128:132] == b"DICM"
+    marks = get(f"{address}.marks.dcm")
+    assert marks.body()[128:132] == b"DICM"

@@ -149,6 +149,8 @@ def test_a_short_day(desks: dict[str, Desk], people: People, problems, tmp_path:
     assert pdf.body().startswith(b"%PDF")
     fhir = json.loads(doctor3.context.request.get(f"{reports}.json").text())
     assert fhir["resourceType"] in {"DiagnosticReport", "Bundle"}
+    structured = doctor3.context.request.get(f"{reports}.sr.dcm")
+    assert structured.body()[128:132] == b"DICM"
     expect(tech2.go("/labtech/?tab=reported").locator("#cases tbody tr")).to_have_count(2)
 
     for path in ("", "people/", "settings/", "audit/"):
