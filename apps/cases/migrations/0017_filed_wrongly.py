@@ -9,7 +9,7 @@ from apps.audit.triggers import append_only
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("cases", "0015_addenda_and_critical_results"),
+        ("cases", "0016_tables_and_inversion_of_the_file"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
