@@ -9,6 +9,7 @@ from django.conf import settings
 from django.urls import reverse
 from django.utils.translation.template import templatize
 
+from apps.cases.tests.factories import make_case
 from tests.catalogues import entries_of
 from tests.people import People, logged_in
 from tests.template_texts import unmarked
@@ -93,6 +94,16 @@ def test_pages_speak_the_language_of_the_profile(people: People):
         "Nothing waits to be sent"
         in logged_in(people.foreign_technician).get("/labtech/").content.decode()
     )
+
+
+@pytest.mark.django_db
+def test_a_worklist_in_german_knows_its_target_times(people: People):
+    make_case(people.home, status="sent", priority=1)
+    people.owner.language = "de"
+    people.owner.save()
+    page = logged_in(people.owner).get("/doctor/").content.decode()
+    assert "dringend" in page
+    assert "1 Fall zu befunden" in page
 
 
 @pytest.mark.django_db

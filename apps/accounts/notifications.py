@@ -11,7 +11,7 @@ from smtplib import SMTPException
 
 from django.conf import settings
 from django.core.mail import send_mail
-from django.utils import timezone
+from django.utils import timezone, translation
 
 from apps.accounts.models import Notification, User
 
@@ -57,9 +57,11 @@ def _mail(one: Notification) -> bool:
     mine = Notification.objects.filter(pk=one.pk, mailed_at=None)
     if not mine.update(mailed_at=timezone.now()):
         return False
-    words = f"{one.get_kind_display()}.\n\n{settings.SITE_URL.rstrip('/')}{one.path}\n"
+    with translation.override(one.user.language or settings.LANGUAGE_CODE):
+        said = one.get_kind_display()
+    words = f"{said}.\n\n{settings.SITE_URL.rstrip('/')}{one.path}\n"
     try:
-        send_mail(one.get_kind_display(), words, None, [one.user.email])
+        send_mail(said, words, None, [one.user.email])
     except (OSError, SMTPException) as error:
         log.warning("a mail about news was not sent: %s", type(error).__name__)
         Notification.objects.filter(pk=one.pk).update(mailed_at=None)

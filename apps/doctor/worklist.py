@@ -180,7 +180,7 @@ def waiting_of(case: Case) -> Waiting | None:
     if case.sent_at is None or case.status not in {Status.SENT, Status.IN_REVIEW}:
         return None
     minutes = max(0, int((timezone.now() - case.sent_at) / timedelta(minutes=1)))
-    target = settings.READING_TARGET_MINUTES[case.get_priority_display()]
+    target = settings.READING_TARGET_MINUTES[Case.Priority(case.priority).name.lower()]
     step = "late" if minutes > target else "soon" if minutes >= target * SOON else ""
     words = spell(minutes) + (f", over {spell(target)}" if step == "late" else "")
     return Waiting(words, _target(target), target, step)

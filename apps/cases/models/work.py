@@ -82,9 +82,9 @@ class Case(models.Model):
         WITHDRAWN = "withdrawn", _("withdrawn")
 
     class Stage(models.TextChoices):
-        FIRST = "first", _("first read")
-        SECOND = "second", _("second read")
-        ARBITRATION = "arbitration", _("arbitration")
+        FIRST = "first", "first read"
+        SECOND = "second", "second read"
+        ARBITRATION = "arbitration", "arbitration"
 
     class Priority(models.IntegerChoices):
         EMERGENCY = 0, _("emergency")
