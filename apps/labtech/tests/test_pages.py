@@ -164,7 +164,7 @@ def test_a_case_page_costs_the_same_for_few_and_for_many_images(
     client, people, django_assert_max_num_queries
 ):
     case = make_case(technician=people.technician, series=3, slices=4)
-    with django_assert_max_num_queries(16):  # three save in the session that it was opened
+    with django_assert_max_num_queries(17):  # three save in the session that it was opened
         case_page(client, case)
     with django_assert_max_num_queries(14):
         case_page(client, case)
