@@ -95,13 +95,20 @@ class User(AbstractUser):
     role = models.CharField(max_length=20, choices=[(r.value, r.label) for r in Role])
     site = models.ForeignKey(Site, on_delete=models.PROTECT, related_name="users")
     language = models.CharField(
-        _("language"), max_length=10, choices=settings.LANGUAGES, blank=True
+        _("language"),
+        max_length=10,
+        choices=settings.LANGUAGES,
+        blank=True,
+        default="",
+        db_default="",
     )
-    time_zone = models.CharField(_("time zone"), max_length=64, blank=True)
-    theme = models.CharField(max_length=5, choices=Theme, default=Theme.AUTO)
-    mail_news = models.BooleanField(_("news by mail"), default=False)
+    time_zone = models.CharField(
+        _("time zone"), max_length=64, blank=True, default="", db_default=""
+    )
+    theme = models.CharField(max_length=5, choices=Theme, default=Theme.AUTO, db_default="auto")
+    mail_news = models.BooleanField(_("news by mail"), default=False, db_default=False)
     keys = models.CharField(
-        _("keyboard"), max_length=4, choices=Keys, default=Keys.PLAIN, blank=True
+        _("keyboard"), max_length=4, choices=Keys, default=Keys.PLAIN, db_default="", blank=True
     )
 
     USERNAME_FIELD = "email"

@@ -18,6 +18,7 @@ class Migration(migrations.Migration):
             model_name="case",
             name="return_unread",
             field=models.BooleanField(
+                db_default=False,
                 default=False,
                 editable=False,
                 help_text="Returned, and its sender has not looked yet.",
@@ -28,6 +29,8 @@ class Migration(migrations.Migration):
             name="filed_under",
             field=models.CharField(
                 blank=True,
+                db_default="",
+                default="",
                 editable=False,
                 help_text="The files' Study Instance UID, where the series was moved to another study.",
                 max_length=64,

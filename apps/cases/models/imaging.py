@@ -116,6 +116,8 @@ class Series(models.Model):
     filed_under = models.CharField(
         max_length=64,
         blank=True,
+        default="",
+        db_default="",
         editable=False,
         help_text="The files' Study Instance UID, where the series was moved to another study.",
     )

@@ -126,7 +126,10 @@ class Case(models.Model):
     sent_at = models.DateTimeField(null=True)
     reported_at = models.DateTimeField(null=True)
     return_unread = models.BooleanField(
-        default=False, editable=False, help_text="Returned, and its sender has not looked yet."
+        default=False,
+        db_default=False,
+        editable=False,
+        help_text="Returned, and its sender has not looked yet.",
     )
     revision = models.PositiveIntegerField(default=1, help_text="Grows with every change of state.")
 
