@@ -32,6 +32,14 @@ def refuse_mistakes(**kwargs: Any) -> None:
     startup.refuse_mistakes()
 
 
+@signals.worker_process_init.connect
+def trace(**kwargs: Any) -> None:
+    """In each process that runs tasks."""
+    from cancerprediction import tracing
+
+    tracing.start("worker")
+
+
 @signals.before_task_publish.connect
 def send_request_id(headers: dict[str, Any], **kwargs: Any) -> None:
     """The task's lines will carry the id of the request that asked for it."""

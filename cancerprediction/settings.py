@@ -320,5 +320,7 @@ LOG_FORMAT = env.str("LOG_FORMAT", default="text" if DEMO or DEBUG else "json")
 LOGGING = logging_config(LOG_FORMAT, env.str("LOG_LEVEL", default="INFO"))
 # Bearer token of /metrics; without one the page does not exist.
 METRICS_TOKEN = env.str("METRICS_TOKEN", default="")
+# The address of a collector; OpenTelemetry's own code reads it, and its further variables, too.
+TRACES_ENDPOINT = env.str("OTEL_EXPORTER_OTLP_ENDPOINT", default="")
 
 env.refuse_mistakes()
