@@ -191,6 +191,8 @@ TABLE = [
     ("GET", "operations/models/<slug:task>/<int:number>/", "", ADMINS_BUT_NO_SUCH_ROW),
     ("POST", "operations/models/<slug:task>/<int:number>/activate/", "", ADMINS_BUT_NO_SUCH_ROW),
     ("POST", "operations/models/<slug:task>/<int:number>/shadow/", "", ADMINS_BUT_NO_SUCH_ROW),
+    ("GET", "operations/sensitivity/", "", ADMINS),
+    ("POST", "operations/sensitivity/choose/", "", ADMINS),
     ("GET", "operations/examples/", "", ADMINS),
     ("POST", "operations/examples/<uuid:public_id>/decide/", "", ADMINS_BUT_NO_SUCH_ROW),
     ("GET", "operations/examples/<uuid:public_id>/crop.png", "", ADMINS_BUT_NO_SUCH_ROW),

@@ -27,6 +27,13 @@ class Site(models.Model):
         help_text="A second doctor reads each case without seeing the first reading; where the two "
         "differ, a third decides. Switch it on only with three doctors or more.",
     )
+    sensitivity_wanted = models.FloatField(
+        null=True,
+        blank=True,
+        editable=False,
+        help_text="Share of malignant nodules that the suspicion score shall call malignant here. "
+        "Empty: as each model version was shipped.",
+    )
 
     reading_mode = models.CharField(
         "when doctors see the AI",

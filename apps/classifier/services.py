@@ -151,7 +151,8 @@ def override_gate(prediction: Prediction, *, request: HttpRequest) -> Prediction
 
 def predictions_of(case: Case) -> QuerySet[Prediction]:
     """What doctors may see of the case's predictions, newest first."""
-    return case.predictions.filter(shadow=False).prefetch_related("model_versions")
+    known = case.predictions.filter(shadow=False)
+    return known.select_related("case__site").prefetch_related("model_versions")
 
 
 def current_predictions(predictions: Iterable[Prediction]) -> list[Prediction]:

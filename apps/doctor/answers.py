@@ -16,6 +16,7 @@ _REFUSED_BECAUSE = {
     "unsupported_orientation": "not axial",
     "unsupported_spacing": "pixel size unusable",
     "unsupported_size": "image size unusable",
+    "not_adult": "not an adult",
     "no_slices": "no images",
 }
 

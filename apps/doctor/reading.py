@@ -13,7 +13,7 @@ from apps.accounts.permissions import Permission
 from apps.cases.models import AccessGrant, Case, CaseEvent, Reading, Series
 from apps.cases.services import has_read
 from apps.cases.unaided import WHY_HIDDEN, hides_ai
-from apps.classifier.calls import operating_point, version_of
+from apps.classifier.calls import operating_point, operating_words, version_of
 from apps.classifier.models import (
     Finding,
     FindingVerdict,
@@ -122,6 +122,7 @@ def _prediction(
         "profile": prediction.profile,
         "versions": [str(v) for v in prediction.model_versions.all()],
         "operating_point": operating_point(prediction),
+        "operating_words": operating_words(prediction),
         "retry_url": reverse("prediction_retry", args=place),
         "override_url": reverse("prediction_override", args=place),
     }

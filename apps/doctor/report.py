@@ -7,7 +7,7 @@ from django.utils import timezone
 from apps.accounts.models import User
 from apps.cases.models import Case, Verdict
 from apps.cases.unaided import times_of
-from apps.classifier.calls import operating_point
+from apps.classifier.calls import operating_words
 from apps.classifier.models import Finding, FindingVerdict, Prediction
 from apps.classifier.services import predictions_of
 from apps.classifier.watching import why_off
@@ -122,5 +122,5 @@ def _said(prediction: Prediction) -> str:
     nodules = "no nodule found" if not found else f"{found} nodule{'s' if found > 1 else ''} found"
     return (
         f"- {prediction.series}: {nodules}; versions {versions}; "
-        f"operating point {operating_point(prediction):.2f}"
+        f"operating point {operating_words(prediction)}"
     )

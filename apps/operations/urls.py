@@ -8,6 +8,7 @@ from apps.operations import (
     monitoring_views,
     people_views,
     run_views,
+    sensitivity,
     settings_views,
     views,
 )
@@ -31,6 +32,8 @@ urlpatterns = [
     path("models/<slug:task>/<int:number>/", model_views.model, name="model"),
     path("models/<slug:task>/<int:number>/activate/", model_views.activate_it, name="activate"),
     path("models/<slug:task>/<int:number>/shadow/", model_views.shadow, name="shadow"),
+    path("sensitivity/", sensitivity.sites, name="sensitivity"),
+    path("sensitivity/choose/", sensitivity.choose, name="choose_sensitivity"),
     path("examples/", example_views.examples, name="examples"),
     path("examples/<uuid:public_id>/decide/", example_views.decide, name="decide"),
     path("examples/<uuid:public_id>/crop.png", example_views.crop, name="crop"),

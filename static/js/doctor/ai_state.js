@@ -72,7 +72,7 @@ export function factLines(state, actions) {
     if (!prediction.newest) parts.push("An earlier answer; it stands until the new one comes.");
     return make("div", { class: "ai-line" },
       make("div", {}, make("b", {}, asked(prediction)), ` ${parts.join(" ")}`),
-      make("div", {}, `${prediction.versions.join(", ")} · operating point ${prediction.operating_point.toFixed(2)}`),
+      make("div", {}, `${prediction.versions.join(", ")} · operating point ${prediction.operating_words}`),
       prediction.warnings.length ? make("ul", {}, ...prediction.warnings.map((words) => make("li", {}, words))) : null,
       state.can_read ? make("details", {}, make("summary", {}, "Is this not a chest?"),
         make("div", { class: "actions-row" }, button("Send the shown image for retraining as “not a chest”", "btn-secondary btn-sm", () => actions.correctChest("not_chest")))) : null,
