@@ -16,7 +16,10 @@ def heatmaps_of(
     slices: Sequence[SliceInput], found: Sequence[FoundNodule], malignancy: Network
 ) -> list[Heatmap]:
     """Where the suspicion of the first findings comes from, in their order."""
-    return [heatmap(slices, one.key, one.row, one.column, malignancy) for one in found[:MOST]]
+    return [
+        heatmap(slices, one.key, one.row, one.column, malignancy, one.diameter_mm)
+        for one in found[:MOST]
+    ]
 
 
 def store_heatmaps(findings: Sequence[Finding], heatmaps: Sequence[Heatmap]) -> None:

@@ -43,7 +43,7 @@ def keep_weights(source: Path, task: str, sha256: str) -> str:
     content, because the name holds the hash.
     """
     settings.MODELS_DIR.mkdir(parents=True, exist_ok=True)
-    name = f"{task}-{sha256[:16]}.tflite"
+    name = f"{task}-{sha256[:16]}{source.suffix}"
     if _is_whole(settings.MODELS_DIR / name, sha256):
         return name
     partial = settings.MODELS_DIR / f".{name}.{os.getpid()}.partial"

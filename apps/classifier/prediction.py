@@ -16,9 +16,14 @@ from django.utils import timezone
 
 from apps.cases import storage
 from apps.cases.models import Instance
-from apps.classifier.cnn.contrast import ContrastCheck, disagreement, load_contrast, summary
+from apps.classifier.cnn.contrast import (
+    CONTRAST,
+    ContrastCheck,
+    disagreement,
+    load_contrast,
+    summary,
+)
 from apps.classifier.cnn.drift import input_facts
-from apps.classifier.cnn.folders import CONTRAST
 from apps.classifier.cnn.heatmap import Heatmap
 from apps.classifier.cnn.runtime import WeightsMismatch
 from apps.classifier.cnn.series import Models, SeriesAnalysis, SliceInput, analyse_series
@@ -28,6 +33,7 @@ from apps.classifier.model_files import network
 from apps.classifier.models import Finding, ModelVersion, Prediction
 from apps.classifier.services import PREDICTION_TASKS, active_versions
 from apps.classifier.sweep import live_waits
+from apps.imaging.age import years
 from apps.imaging.pixels import hounsfield
 from apps.imaging.refusal import Refusal
 
@@ -93,6 +99,7 @@ def _analyse(
         slices,
         models,
         override_gate=prediction.override,
+        age_years=years(prediction.series.study.patient_age),
         on_progress=_reporter(prediction.pk, token, is_lost, between),
     )
     if prediction.shadow:  # nobody looks at it, and the live one has measured the images

@@ -9,6 +9,7 @@ from django.utils import timezone
 from apps.audit.models import AuditEvent
 from apps.audit.services import record
 from apps.classifier.cnn import cards
+from apps.classifier.cnn.contrast import CONTRAST, with_sha256
 from apps.classifier.model_files import keep_weights, weights_path
 from apps.classifier.models import ModelVersion
 
@@ -24,15 +25,18 @@ def register_shipped() -> list[ModelVersion]:
     ships others, and old predictions and the way back need these.
     """
     found = sorted(SHIPPED_DIR.glob("*.json"))
-    versions = [_register(json.loads(path.read_text()), path) for path in found]
+    versions = [
+        _register(json.loads(path.read_text()), path.with_suffix(".tflite")) for path in found
+    ]
+    versions.append(_register(with_sha256(CONTRAST), CONTRAST))
     for version in reversed(versions):
         _activate_if_needed(version)
     return versions
 
 
-def _register(meta: dict, path: Path) -> ModelVersion:
+def _register(meta: dict, weights: Path) -> ModelVersion:
     task, sha256 = meta["task"], meta["sha256"]
-    file = keep_weights(path.with_suffix(".tflite"), task, sha256)
+    file = keep_weights(weights, task, sha256)
     known = ModelVersion.objects.filter(task=task, sha256=sha256, shipped=True)
     if known.update(file=file):
         return known.get()

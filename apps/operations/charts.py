@@ -3,6 +3,7 @@
 from typing import Any
 
 WIDTH, HEIGHT = 600, 160
+SIDE = 200
 _FIGURES = [
     ("auc", "AUC"),
     ("sensitivity", "Sensitivity"),
@@ -57,6 +58,48 @@ def _gain(old: dict, new: dict, name: str) -> dict[str, Any]:
         return {"gain": None}
     gain = new[name]["value"] - old[name]["value"]
     return {"gain": gain, "better": gain < 0 if name in {"ece", "brier"} else gain > 0}
+
+
+def pictures_of(metrics: dict[str, Any]) -> list[dict[str, Any]]:
+    """ROC, reliability and FROC of a version, each where it was measured, as squares of SVG."""
+    bins = metrics.get("reliability") or []
+    said = [("network", [(one["stated"], one["observed"]) for one in bins])] if bins else []
+    roc = _named(metrics, {"roc": "network", "diameter_roc": "diameter alone"})
+    froc = _named(metrics, {"froc": "network"})
+    found = [
+        _square("ROC", "of benign, called malignant", "of malignant, found", roc),
+        _square("Reliability", "stated", "observed", said, diagonal=True),
+        _square("FROC, phantoms", "other marks per series", "of nodules from 6 mm, found", froc),
+    ]
+    return [picture for picture in found if picture["lines"]]
+
+
+def _named(metrics: dict[str, Any], names: dict[str, str]) -> list[tuple[str, list]]:
+    return [(words, metrics[name]) for name, words in names.items() if metrics.get(name)]
+
+
+def _square(
+    name: str, x: str, y: str, curves: list[tuple[str, list]], *, diagonal: bool = False
+) -> dict[str, Any]:
+    """Curves scaled to SIDE squared; `right` is the value at the right edge."""
+    right = max([1.0, *(point[0] for _, points in curves for point in points)])
+    return {
+        "name": name,
+        "x": x,
+        "y": y,
+        "right": right,
+        "side": SIDE,
+        "diagonal": diagonal,
+        "lines": [
+            {
+                "words": words,
+                "points": " ".join(
+                    f"{a / right * SIDE:.1f},{SIDE - b * SIDE:.1f}" for a, b in points
+                ),
+            }
+            for words, points in curves
+        ],
+    }
 
 
 def loss_curves(progress: dict[str, Any]) -> dict[str, Any] | None:

@@ -22,7 +22,7 @@ from apps.classifier.shadow import (
     why_not_shadow,
 )
 from apps.operations.cards import render_card
-from apps.operations.charts import figures_of
+from apps.operations.charts import figures_of, pictures_of
 from apps.operations.forms import ActivateForm, ShadowForm
 
 SHOWN_PER_TASK = 12
@@ -76,6 +76,8 @@ def _model_page(
     context = {
         **_row(version),
         "card": render_card(version.card),
+        "pictures": pictures_of(version.metrics),
+        "drawings": version.meta.get("drawings", []),
         "form": form,
         "active": ModelVersion.objects.filter(task=version.task, status="active").first(),
         "run": TrainingRun.objects.filter(candidate=version).first(),

@@ -36,6 +36,23 @@ def expected_calibration_error(
     return float(sum(gaps) / max(len(labels), 1))
 
 
+def chance_calibration_error(
+    probabilities: np.ndarray, rounds: int = 1000
+) -> tuple[float, tuple[float, float]]:
+    """Mean and 95 % range of the error that a perfectly calibrated score would show by chance.
+
+    Truths are drawn from the probabilities themselves. On few items it is far from zero, so an
+    error inside the range says nothing against the calibration.
+    """
+    rng = np.random.default_rng(0)
+    drawn = [
+        expected_calibration_error(probabilities, rng.random(len(probabilities)) < probabilities)
+        for _ in range(rounds)
+    ]
+    low, high = np.percentile(drawn, [2.5, 97.5])
+    return float(np.mean(drawn)), (float(low), float(high))
+
+
 def brier(probabilities: np.ndarray, labels: np.ndarray) -> float:
     """Mean squared distance between probability and label."""
     return float(np.mean((probabilities - labels) ** 2))

@@ -20,10 +20,16 @@ BLOB_RESPONSE = 70.0
 MOST_BLOBS = 60
 MOST_MASSES = 8
 SMALLEST_MASS_MM = 14
+LARGEST_MASS_MM = 100
+LONGER = 1.4
 SOFT_HU = (-300, 180)
 RING_MM = 7
 RING_SHARE_SMALL = 0.35
 RING_SHARE_LARGE = 0.12
+MISSING_SHARE = 0.6
+# Heart and liver are huge too, but lie where no lung belongs.
+HUGE_MM = 50
+HUGE_MISSING_SHARE = 0.4
 LARGE_MM = 20
 
 
@@ -48,10 +54,28 @@ def find_candidates(
     found += [mass for mass in masses(lungs) if not covered(mass, found)]
     row_mm, column_mm = pixel_spacing
     return [
-        Candidate(slice_index, (y + 0.5) / row_mm - 0.5, (x + 0.5) / column_mm - 0.5, d, response)
+        Candidate(
+            slice_index, (y + 0.5) / row_mm - 0.5, (x + 0.5) / column_mm - 0.5, size, response
+        )
         for y, x, d, response in found
-        if air_round(lungs.air, y, x, d) >= air_needed(d, response)
+        if lies_in_lung(lungs, y, x, d, response)
+        for size in sizes(d)
+        if size < HUGE_MM or lung_missing(lungs, y, x, size) >= HUGE_MISSING_SHARE
     ]
+
+
+def lies_in_lung(lungs: Lungs, row: float, column: float, diameter: float, response: float) -> bool:
+    """Air stands round the spot; or it is a mass where the other side has lung."""
+    if air_round(lungs.air, row, column, diameter) >= air_needed(diameter, response):
+        return True
+    return response < 0 and lung_missing(lungs, row, column, diameter) >= MISSING_SHARE
+
+
+def sizes(diameter: float) -> tuple[float, ...]:
+    """Sizes to ask the finder network at: a mass's inscribed circle says too little of it."""
+    longer = LONGER * diameter
+    fits = diameter >= SMALLEST_MASS_MM and longer <= LARGEST_MASS_MM
+    return (diameter, longer) if fits else (diameter,)
 
 
 Spot = tuple[float, float, float, float]
@@ -116,6 +140,7 @@ def masses(lungs: Lungs) -> list[Spot]:
     spots = [
         (float(y), float(x), 2 * float(depth[y, x]), -1.0)
         for y, x in sorted(zip(rows, columns, strict=True), key=lambda p: -depth[p])
+        if 2 * depth[y, x] <= LARGEST_MASS_MM
     ]
     return apart(spots, MOST_MASSES)
 
@@ -129,6 +154,14 @@ def air_round(air: np.ndarray, row: float, column: float, diameter: float) -> fl
     distance = (y - row) ** 2 + (x - column) ** 2
     ring = (distance <= reach**2) & (distance > (diameter / 2 + 1) ** 2)
     return float(window[ring].mean()) if ring.any() else 0.0
+
+
+def lung_missing(lungs: Lungs, row: float, column: float, diameter: float) -> float:
+    """Share of a spot that would be lung if both sides were alike: a tumour as large as a lobe
+    has no air round it."""
+    y, x = np.ogrid[: lungs.other.shape[0], : lungs.other.shape[1]]
+    spot = (y - row) ** 2 + (x - column) ** 2 <= (diameter / 2) ** 2
+    return float(lungs.other[spot].mean())
 
 
 def air_needed(diameter: float, response: float) -> float:

@@ -24,16 +24,19 @@ def described(path: Path) -> dict[str, Any]:
         return meta
     answers, threshold = cards.read_out_of_fold(stored), meta["operating_point"]["threshold"]
     again = evaluation.measure(meta["task"], meta["version"], answers, threshold).as_dict()
-    return meta | {"metrics": {"how": meta["metrics"]["how"]} | again}
+    return meta | {"metrics": meta["metrics"] | again}
 
 
 def write_card(meta: dict[str, Any], out: Path) -> Path:
     """`version`.md with the pictures that its figures allow."""
-    shown = {"roc": draw_roc, "reliability": draw_reliability}
+    shown = {"roc": draw_roc, "reliability": draw_reliability, "froc": draw_froc}
     pictures = [
         f"![{name}]({draw(name, one, meta, out).name})"
         for name, one in shown.items()
         if meta["metrics"].get(name)
+    ]
+    pictures += [
+        f"![{words}](../../static/cards/{name})" for name, words in meta.get("drawings", [])
     ]
     parts = [cards.card(meta), *(["## Pictures"] if pictures else []), *pictures]
     path = out / f"{meta['version']}.md"
@@ -44,17 +47,29 @@ def write_card(meta: dict[str, Any], out: Path) -> Path:
 def draw(name: str, drawing: Any, meta: dict[str, Any], out: Path) -> Path:
     figure = Figure(figsize=(4.5, 4.5), layout="constrained")
     FigureCanvasAgg(figure)
-    axes = figure.add_subplot(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), aspect="equal")
+    axes = figure.add_subplot(ylim=(-0.02, 1.02))
     axes.grid(alpha=0.3)
-    axes.plot([0, 1], [0, 1], color="0.6", ls=":", lw=1)
     drawing(axes, meta["metrics"])
     path = out / f"{meta['version']}-{name}.png"
     figure.savefig(path, dpi=100, metadata={"Software": None})
     return path
 
 
+def draw_froc(axes: Axes, metrics: dict[str, Any]) -> None:
+    """Recall of synthetic nodules from 6 mm against marks that match none."""
+    axes.set(xlabel="other marks per series", ylabel="share found", title="FROC, phantoms")
+    axes.plot(*zip(*metrics["froc"], strict=True), marker="o", ms=3)
+    axes.set_xlim(left=0)
+
+
+def square(axes: Axes) -> None:
+    axes.set(xlim=(-0.02, 1.02), aspect="equal")
+    axes.plot([0, 1], [0, 1], color="0.6", ls=":", lw=1)
+
+
 def draw_roc(axes: Axes, metrics: dict[str, Any]) -> None:
     """The network's curve, and that of the readers' diameter where it was measured."""
+    square(axes)
     axes.set(xlabel="1 − specificity", ylabel="sensitivity", title="ROC, patients never trained on")
     axes.plot(*zip(*metrics["roc"], strict=True), label=f"network, AUC {metrics['auc']:.3f}")
     if metrics.get("diameter_roc"):
@@ -66,6 +81,7 @@ def draw_roc(axes: Axes, metrics: dict[str, Any]) -> None:
 def draw_reliability(axes: Axes, metrics: dict[str, Any]) -> None:
     """Stated against observed frequency; the size of a point is the number of items."""
     bins = metrics["reliability"]
+    square(axes)
     axes.set(xlabel="stated probability", ylabel="observed share", title="Reliability")
     axes.plot([b["stated"] for b in bins], [b["observed"] for b in bins], lw=1)
     axes.scatter(

@@ -20,15 +20,12 @@ from apps.imaging.reading import read_instance
 from apps.imaging.refusal import Refusal
 
 HAND_LABELS = Path(__file__).parent / "chest_labels.csv"
-TARGETS = {
-    "chest": 1.0,
-    "edge": 0.5,
-    "not_chest": 0.0,
-    "1": 1.0,
-    "0": 0.0,
-    "true": 1.0,
-    "false": 0.0,
+WORDS = {
+    1.0: "chest 1 1.0 true yes lung thorax",
+    0.5: "edge 0.5 unsure partial abstain",
+    0.0: "not_chest 0 0.0 false no no_chest other head neck abdomen pelvis kidney pancreas mr",
 }
+TARGETS = {word: target for target, words in WORDS.items() for word in words.split()}
 PHANTOM_SEEDS = range(900, 906)
 
 
@@ -59,6 +56,7 @@ def read_chest(
     """
     table = labels or directory / "labels.csv"
     rows = labelled_rows(table if table.is_file() else HAND_LABELS)
+    rows = [row | {"label": plain(row["label"])} for row in rows]
     unknown = {row["label"] for row in rows} - set(TARGETS)
     if unknown:
         raise DatasetError(f"label {unknown.pop()!r} is none of {', '.join(TARGETS)}")
@@ -79,6 +77,11 @@ def read_chest(
         described["phantom_slices"] = len(added)
         examples += added
     return examples, described
+
+
+def plain(label: str) -> str:
+    """A label as TARGETS spells it: "Not chest" is not_chest."""
+    return label.strip().lower().replace(" ", "_").replace("-", "_")
 
 
 def read_slice(directory: Path, name: str, patient_id: str, label: str) -> ChestExample | None:

@@ -4,6 +4,7 @@ Logistic regression on how the Hounsfield units of even soft tissue are distribu
 vessels and heart stand out above 120 HU where bone, being uneven, is left out.
 """
 
+import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ EVEN_HU = 40.0
 RIND_MM = 15
 LEAST_PIXELS = 50
 SURE = 0.85
+CONTRAST = Path(__file__).parent / "contrast.json"
 Answer = Literal["contrast", "no_contrast", "unsure"]
 
 
@@ -47,6 +49,12 @@ class ContrastCheck:
 
 def load_contrast(path: Path) -> ContrastCheck:
     return ContrastCheck(json.loads(Path(path).read_text()))
+
+
+def with_sha256(path: Path) -> dict[str, Any]:
+    """Metadata that are the model themselves, as those of the contrast check."""
+    content = path.read_bytes()
+    return json.loads(content) | {"sha256": hashlib.sha256(content).hexdigest()}
 
 
 def contrast_features(lungs: Lungs) -> np.ndarray | None:

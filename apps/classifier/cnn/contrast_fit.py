@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from apps.classifier.cnn import calibration, evaluation
+from apps.classifier.cnn import calibration, cards, evaluation
 from apps.classifier.cnn.contrast import ContrastCheck, contrast_features
 from apps.classifier.cnn.datasets import DatasetError, fingerprint, fold_of, labelled_rows
 from apps.classifier.cnn.lungs import find_lungs
@@ -22,7 +22,11 @@ from apps.imaging.refusal import Refusal
 FOLDS = 10
 RIDGE = 3.0
 ROUNDS = 60
-LABELS = {"1": 1, "contrast": 1, "true": 1, "0": 0, "no_contrast": 0, "false": 0}
+WORDS = {
+    1: ("1", "1.0", "contrast", "true", "yes", "contrast_1"),
+    0: ("0", "0.0", "no_contrast", "no contrast", "false", "no", "none", "contrast_0"),
+}
+LABELS = {word: label for label, words in WORDS.items() for word in words}
 Rows = tuple[np.ndarray, np.ndarray, np.ndarray, list[str]]
 
 
@@ -109,6 +113,9 @@ def fit_contrast(directory: Path, version: str = "contrast-v1") -> ContrastCheck
         | {
             "task": "contrast",
             "version": version,
+            "meaning": cards.MEANING["contrast"],
+            "licence": "weights: Apache-2.0",
+            "citation": cards.TCGA,
             "training": {
                 "examples": len(labels),
                 "patients": len(set(patients)),
@@ -123,10 +130,15 @@ def figures(said: np.ndarray, labels: np.ndarray, patients: np.ndarray) -> dict[
     return evaluation.clean(
         {
             "n": len(labels),
+            "n_patients": len(set(patients)),
+            "n_positive": int(labels.sum()),
             "auc": evaluation.auc(said, labels),
             "auc_ci": evaluation.bootstrap(patients, lambda i: evaluation.auc(said[i], labels[i])),
             "accuracy": float(np.mean((said >= 0.5) == (labels > 0.5))),
             "ece": calibration.expected_calibration_error(said, labels),
+            "brier": calibration.brier(said, labels),
+            "reliability": calibration.reliability(said, labels),
+            "roc": evaluation.roc(said, labels),
         }
     )
 

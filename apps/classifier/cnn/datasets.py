@@ -226,10 +226,16 @@ def as_grey(crop: np.ndarray) -> np.ndarray:
 
 
 def crop_from_series(
-    slices: Sequence[SliceInput], key: str, row: float, column: float, diameter_mm: float = 10.0
+    slices: Sequence[SliceInput],
+    key: str,
+    row: float,
+    column: float,
+    diameter_mm: float = 10.0,
+    step: float = 1.0,
 ) -> np.ndarray:
     """(n, 128, 128) int16 crops centred on a pixel of slice `key`, as far as the nodule reaches.
 
+    step: pixels of the slice per pixel of the crop, above 1 for what is larger than a crop.
     Outside the slice its border is repeated. Raises KeyError for an unknown slice.
     """
     ordered = sort_slices(slices)
@@ -239,15 +245,19 @@ def crop_from_series(
     offsets = offsets_mm(ordered)
     near = np.abs(offsets - offsets[keys.index(key)]) <= max(diameter_mm / 2, 0.1)
     chosen = [item for item, inside in zip(ordered, near, strict=True) if inside]
-    return np.stack([crop_slice(item.hu, row, column) for item in chosen])
+    return np.stack([crop_slice(item.hu, row, column, step) for item in chosen])
 
 
-def crop_slice(hu: np.ndarray, row: float, column: float) -> np.ndarray:
+def crop_slice(hu: np.ndarray, row: float, column: float, step: float = 1.0) -> np.ndarray:
     """(128, 128) int16 around (row, column), which lands between pixels 63 and 64."""
-    top, left = round(row - (CROP - 1) / 2), round(column - (CROP - 1) / 2)
-    rows = np.clip(np.arange(top, top + CROP), 0, hu.shape[0] - 1)
-    columns = np.clip(np.arange(left, left + CROP), 0, hu.shape[1] - 1)
-    return hu[np.ix_(rows, columns)].astype(np.int16)
+    side = round(CROP * step)
+    top, left = round(row - (side - 1) / 2), round(column - (side - 1) / 2)
+    rows = np.clip(np.arange(top, top + side), 0, hu.shape[0] - 1)
+    columns = np.clip(np.arange(left, left + side), 0, hu.shape[1] - 1)
+    window = hu[np.ix_(rows, columns)]
+    if side != CROP:
+        window = cv2.resize(window.astype(np.float32), (CROP, CROP), interpolation=cv2.INTER_AREA)
+    return window.astype(np.int16)
 
 
 def side(patient_key: str, secret: str, test_share: float = 0.2) -> str:

@@ -16,6 +16,7 @@ import numpy as np
 
 from apps.classifier.cnn.folders import files_under
 from apps.classifier.cnn.lungs import Lungs, disc, find_lungs
+from apps.imaging.age import years
 from apps.imaging.facts import InstanceFacts
 from apps.imaging.pixels import hounsfield
 from apps.imaging.reading import read_instance
@@ -24,7 +25,6 @@ from apps.imaging.refusal import Refusal
 TABLES = ("patients.csv", "overview.csv")
 FILE_COLUMNS = ("dicom_name", "file", "path")
 YES_NO = {"true": True, "1": True, "false": False, "0": False}
-YEARS = {"Y": 1.0, "M": 1 / 12, "W": 7 / 365.25, "D": 1 / 365.25}
 LANDMARKS = ("air", "fat", "water")
 AIR_HU, FAT_HU, WATER_HU = (-1100, -850), (-170, -40), (-40, 150)
 # How far the middle of a scanner's slices may lie from where physics puts it.
@@ -126,12 +126,6 @@ def measure(name: str, facts: InstanceFacts, hu: np.ndarray, told: dict[str, str
         fat=peak(inside, FAT_HU),
         water=peak(inside, WATER_HU),
     )
-
-
-def years(text: str) -> float:
-    """An age in years from Age String (PS3.5 6.2, "060Y", "018M") or a plain number; else NaN."""
-    digits, unit = (text[:-1], text[-1]) if text[-1:] in YEARS else (text, "Y")
-    return int(digits) * YEARS[unit] if digits.isdigit() else float("nan")
 
 
 def peak(values: np.ndarray, limits: tuple[int, int]) -> float:

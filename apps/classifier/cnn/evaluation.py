@@ -43,6 +43,7 @@ class Answers:
 class Evaluation:
     """Figures of one network on one set. Intervals are 95 %; NaN where not measurable.
 
+    ece_by_chance: what a perfectly calibrated score would show on as many items.
     roc, diameter_roc: points (1 - specificity, sensitivity) of the network and of diameter alone.
     """
 
@@ -59,6 +60,8 @@ class Evaluation:
     sensitivity_ci: Interval
     specificity: float
     ece: float
+    ece_by_chance: float
+    ece_by_chance_ci: Interval
     brier: float
     diameter_auc: float
     diameter_auc_ci: Interval
@@ -196,6 +199,7 @@ def measure(task: str, version: str, answers: Answers, threshold: float) -> Eval
     sized = np.isfinite(answers.diameters) & (task == "malignancy")
     diameter = np.where(sized, answers.diameters, 0.0)
     gain, gain_ci = gain_over_diameter(answers, sized)
+    by_chance, by_chance_range = calibration.chance_calibration_error(said)
     return Evaluation(
         task=task,
         version=version,
@@ -210,6 +214,8 @@ def measure(task: str, version: str, answers: Answers, threshold: float) -> Eval
         sensitivity_ci=bootstrap(patients, lambda i: share(marked[i], truth[i] > 0.5)),
         specificity=share(~marked, truth < 0.5),
         ece=calibration.expected_calibration_error(said, truth),
+        ece_by_chance=by_chance,
+        ece_by_chance_ci=by_chance_range,
         brier=calibration.brier(said, truth),
         diameter_auc=auc(diameter, truth) if sized.all() else NOT_MEASURABLE,
         diameter_auc_ci=bootstrap(patients, lambda i: auc(diameter[i], truth[i]))

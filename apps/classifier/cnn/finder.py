@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from apps.classifier.cnn import patches
-from apps.classifier.cnn.candidates import Candidate
+from apps.classifier.cnn.candidates import SMALLEST_MASS_MM, Candidate
 from apps.classifier.cnn.geometry import SliceInput
 from apps.classifier.cnn.measuring import long_axis_mm
 from apps.classifier.cnn.runtime import Network
@@ -14,6 +14,7 @@ from apps.classifier.cnn.runtime import Network
 VIEW_STEP = 0.2
 NEAREST_MM = 5.0
 WORTH_A_SECOND_LOOK = 0.15
+MASS_REACH = 1.6
 DIAMETER_LIMITS_MM = (2.0, 120.0)
 
 
@@ -94,7 +95,11 @@ def measured(scan: Scan, place: Marked) -> Marked:
         )
         for index in middle_third(scan, place)
     ]
-    return replace(place, diameter_mm=float(np.clip(max(axes), *DIAMETER_LIMITS_MM)))
+    longest = max(axes)
+    if place.diameter_mm >= SMALLEST_MASS_MM:
+        # Where a mass melts into the wall its outline has no end of its own.
+        longest = min(longest, MASS_REACH * place.diameter_mm)
+    return replace(place, diameter_mm=float(np.clip(longest, *DIAMETER_LIMITS_MM)))
 
 
 def middle_third(scan: Scan, place: Marked) -> list[int]:
@@ -122,10 +127,8 @@ def same_nodule(scan: Scan, a: Marked, b: Marked) -> bool:
 
 def suspicion(scan: Scan, place: Marked, malignancy: Network) -> float:
     """Suspicion score of a place: mean logit over its middle third, calibrated."""
-    views = [
-        patch_at(scan, k, place.row, place.column, patches.SUSPICION_SCALE)
-        for k in middle_third(scan, place)
-    ]
+    scale = patches.suspicion_scale(place.diameter_mm)
+    views = [patch_at(scan, k, place.row, place.column, scale) for k in middle_third(scan, place)]
     batch = patches.mirrored(np.stack(views))
     return float(malignancy.calibrated(malignancy.logits(batch).mean(keepdims=True))[0])
 

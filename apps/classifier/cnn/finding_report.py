@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 
 from apps.classifier.cnn.folders import find_series, load_models, read_slices
@@ -32,6 +33,11 @@ PHANTOM_SEEDS = (11, 12, 13, 14, 15, 16, 17, 18, 19, 20)
 WIDE_SEEDS = (31, 32, 33, 34, 35, 36, 37, 38, 39, 40)
 WIDE_MM = (4.0, 40.0)
 LOWEST_THRESHOLD = 0.15
+PICTURE, PICTURE_MM, PICTURES = 120, 60.0, 4
+FAILURES = {
+    "missed": "Synthetic nodules that the finder missed, the largest first",
+    "wrong": "Marks in synthetic chests where no nodule is, the surest first",
+}
 
 
 @dataclass(frozen=True)
@@ -190,17 +196,28 @@ def froc_on_phantoms(models: Models) -> dict[str, Any]:
     points: (unmatched marks per series, recall) by falling threshold, for the FROC picture.
     """
     asked = with_threshold(models, LOWEST_THRESHOLD)
-    best, extra = [], []
+    best, extra, missed, wrong = [], [], [], []
     for seed in WIDE_SEEDS:
         nodules = random_nodules(seed, 4, diameters=WIDE_MM)
         spec = PhantomSpec(seed=seed, slices=64, slice_spacing=3.0, nodules=nodules)
-        found = analyse_series(phantom_slices(chest_phantom(spec)), asked).findings
+        slices = phantom_slices(chest_phantom(spec))
+        found = analyse_series(slices, asked).findings
         pairs = [(n, hits(TrueNodule(n.center, n.diameter_mm), found)) for n in nodules]
         matched = {f for _, hit in pairs for f in hit}
         extra += [f.nodule_probability for f in found if f not in matched]
+        shipped = models.nodule.threshold
+        wrong += [
+            (f.nodule_probability, picture(slices, f.position_mm))
+            for f in found
+            if f not in matched and f.nodule_probability >= shipped
+        ]
+        missed += [
+            (n.diameter_mm, picture(slices, n.center))
+            for n, hit in pairs
+            if max((f.nodule_probability for f in hit), default=0.0) < shipped
+        ]
         best += [(n, max((f.nodule_probability for f in hit), default=0.0)) for n, hit in pairs]
     large = np.array([p for n, p in best if n.diameter_mm >= SMALLEST_MM])
-    shipped = models.nodule.threshold
     hit = int((large >= shipped).sum())
     return {
         "nodules": len(large),
@@ -208,11 +225,39 @@ def froc_on_phantoms(models: Models) -> dict[str, Any]:
         "recall_ci": wilson(hit, len(large)),
         "unmatched_marks_per_series": float((np.array(extra) >= shipped).sum() / len(WIDE_SEEDS)),
         "points": froc_points(large, np.array(extra), len(WIDE_SEEDS)),
+        "missed": [one for _, one in sorted(missed, key=lambda pair: -pair[0])],
+        "wrong": [one for _, one in sorted(wrong, key=lambda pair: -pair[0])],
         "each": [
             {"diameter_mm": n.diameter_mm, "kind": n.kind, "pleura": n.attached_to_pleura, "p": p}
             for n, p in best
         ],
     }
+
+
+def picture(slices: Sequence[SliceInput], center: Sequence[float]) -> np.ndarray:
+    """(PICTURE, PICTURE) uint8 crop of a synthetic chest in the lung window, 60 mm wide."""
+    item = min(slices, key=lambda one: abs(one.position[2] - center[2]))
+    row_mm, column_mm = item.pixel_spacing
+    row = (center[1] - item.position[1]) / row_mm
+    column = (center[0] - item.position[0]) / column_mm
+    half = round(PICTURE_MM / 2 / row_mm)
+    padded = np.pad(item.hu, half, constant_values=-1000)
+    crop = padded[round(row) : round(row) + 2 * half, round(column) : round(column) + 2 * half]
+    grey = np.clip((crop.astype(np.float32) + 1000) / 1400 * 255, 0, 255).astype(np.uint8)
+    return cv2.resize(grey, (PICTURE, PICTURE))
+
+
+def draw_failures(phantoms: dict[str, Any], version: str, folder: Path) -> list[list[str]]:
+    """Write the largest missed nodules and the surest wrong marks; [file, words] of each."""
+    folder.mkdir(parents=True, exist_ok=True)
+    drawn = []
+    for kind, words in FAILURES.items():
+        tiles = phantoms.pop(kind)[:PICTURES]
+        if tiles:
+            name = f"{version}-{kind}.png"
+            cv2.imwrite(str(folder / name), np.hstack(tiles))
+            drawn.append([name, words])
+    return drawn
 
 
 def with_threshold(models: Models, threshold: float) -> Models:
@@ -235,14 +280,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("directory", type=Path)
     parser.add_argument("--models", type=Path, help="other weights than the shipped ones")
+    parser.add_argument("--pictures", type=Path, default=Path("static/cards"))
+    parser.add_argument("--version", help="name in the files of the pictures")
     given = parser.parse_args()
     models = load_models(given.models) if given.models else load_models()
+    wide = froc_on_phantoms(models)
+    drawings = draw_failures(wide, given.version or models.nodule.version, given.pictures)
     report = {
         "annotated": on_outlines(given.directory, models),
         "complete_series": on_series(given.directory, models),
         "masses": on_masses(given.directory, models),
         "phantoms": on_phantoms(models),
-        "phantoms_4_to_40_mm": froc_on_phantoms(models),
+        "phantoms_4_to_40_mm": wide,
+        "drawings": drawings,
     }
     print(json.dumps(report, indent=1))  # noqa: T201
 

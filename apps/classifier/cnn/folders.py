@@ -16,10 +16,11 @@ import pydicom
 from pydicom.errors import InvalidDicomError
 from pydicom.uid import MediaStorageDirectoryStorage
 
-from apps.classifier.cnn.contrast import disagreement, load_contrast, summary
+from apps.classifier.cnn.contrast import CONTRAST, disagreement, load_contrast, summary
 from apps.classifier.cnn.geometry import SliceInput
 from apps.classifier.cnn.runtime import load_network
 from apps.classifier.cnn.series import Models, Refused, SeriesAnalysis, analyse_series
+from apps.imaging.age import years
 from apps.imaging.facts import InstanceFacts
 from apps.imaging.pixels import hounsfield
 from apps.imaging.reading import read_instance
@@ -27,8 +28,14 @@ from apps.imaging.refusal import Refusal
 
 log = logging.getLogger(__name__)
 SHIPPED = Path(__file__).parent.parent / "weights"
-CONTRAST = Path(__file__).parent / "contrast.json"
-HEADER = ["SOPClassUID", "SeriesInstanceUID", "Modality", "PatientID", "ContrastBolusAgent"]
+HEADER = [
+    "SOPClassUID",
+    "SeriesInstanceUID",
+    "Modality",
+    "PatientID",
+    "PatientAge",
+    "ContrastBolusAgent",
+]
 
 
 @dataclass
@@ -39,6 +46,7 @@ class FoundSeries:
     modality: str
     patient_id: str
     contrast_bolus_agent: str
+    patient_age: str = ""
     files: list[Path] = field(default_factory=list)
 
 
@@ -71,6 +79,7 @@ def find_series(paths: Iterable[Path]) -> list[FoundSeries]:
                 str(header.get("Modality", "") or ""),
                 str(header.get("PatientID", "") or ""),
                 str(header.get("ContrastBolusAgent", "") or ""),
+                str(header.get("PatientAge", "") or "").strip(),
             ),
         )
         series.files.append(file)
@@ -141,7 +150,7 @@ def predict_series(series: FoundSeries, models: Models) -> dict[str, Any]:
         "images_refused": dict(Counter(str(refusal) for refusal in refusals)),
     }
     if slices:
-        analysis = analyse_series(slices, models)
+        analysis = analyse_series(slices, models, age_years=years(series.patient_age))
         answer |= describe(analysis) | describe_contrast(analysis, series.contrast_bolus_agent)
     else:
         first = refusals[0]

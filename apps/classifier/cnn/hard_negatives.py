@@ -8,22 +8,27 @@ that are plainly heart, great vessel, hilum, liver dome or bone (large_look_alik
 import csv
 import math
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from apps.classifier.cnn.candidates import Candidate, find_candidates
-from apps.classifier.cnn.chest import NO_LUNG_MM2
-from apps.classifier.cnn.datasets import NoduleExample, crop_from_series
+from apps.classifier.cnn import patches
+from apps.classifier.cnn.candidates import Candidate, find_candidates, sizes
+from apps.classifier.cnn.chest import ENOUGH_LUNG_MM2, NO_LUNG_MM2
+from apps.classifier.cnn.datasets import CROP, NoduleExample, crop_from_series
 from apps.classifier.cnn.folders import find_series, read_slices
 from apps.classifier.cnn.geometry import SliceInput, offsets_mm, pixel_position_mm, sort_slices
 from apps.classifier.cnn.lungs import find_lungs
+from apps.classifier.cnn.pasted_masses import paste_mass
 from apps.imaging.phantom import Nodule, Phantom, PhantomSpec, chest_phantom, random_nodules
 
 MOST_PER_SLICE = 40
 ANY_SIZE = math.inf
 CONTEXT_MM = 11.0
 SMALL_MM = 9.0
+SPARE = 1.15
+MASSES_PER_SLICE = 2
 PHANTOM_SEEDS = (800, 801, 802)
 LARGE_LOOK_ALIKES = Path(__file__).parent / "large_look_alikes.csv"
 MARKED_MASSES = Path(__file__).parent / "mass_marks.csv"
@@ -51,7 +56,8 @@ def of_public_data(directory: Path) -> list[NoduleExample]:
 
 
 def large_look_alikes(directory: Path, without: Collection[str] = ()) -> list[NoduleExample]:
-    """The places of LARGE_LOOK_ALIKES whose slices are in the directory, one example each."""
+    """The places of LARGE_LOOK_ALIKES whose slices are in the directory, an example for
+    each size that the search asks at."""
     with LARGE_LOOK_ALIKES.open(newline="") as lines:
         rows = [row for row in csv.DictReader(lines) if (directory / row["path"]).is_file()]
     found = []
@@ -61,9 +67,10 @@ def large_look_alikes(directory: Path, without: Collection[str] = ()) -> list[No
             continue
         slices, _ = read_slices(series)
         place, size = (float(row["row"]), float(row["column"])), float(row["diameter_mm"])
-        spot = Candidate(0, *place, size, 0.0)
-        name = f"large-{number}"
-        found.append(as_example(slices, slices[0], spot, series.patient_id, name, 5.0))
+        for asked in sizes(size):
+            spot = Candidate(0, *place, asked, 0.0)
+            name = f"large-{number}-{asked:.0f}"
+            found.append(as_example(slices, slices[0], spot, series.patient_id, name, 5.0))
     return found
 
 
@@ -82,7 +89,8 @@ def from_folder(
         if series.patient_id in without:
             continue
         slices, _ = read_slices(series)
-        found += from_slices(slices, series.patient_id or directory.name, largest_mm)
+        patient_id = series.patient_id or directory.name
+        found += from_slices(slices, patient_id, largest_mm) + with_masses(slices, patient_id)
     return found
 
 
@@ -131,16 +139,44 @@ def as_example(
     name: str,
     spacing: float,
 ) -> NoduleExample:
+    pixel_mm = item.pixel_spacing[0]
+    step = crop_step(spot.diameter_mm, pixel_mm)
     return NoduleExample(
         patient_id=patient_id,
         nodule=name,
-        crops=crop_from_series(ordered, item.key, spot.row, spot.column, CONTEXT_MM),
-        pixel_spacing_mm=item.pixel_spacing[0],
+        crops=crop_from_series(ordered, item.key, spot.row, spot.column, CONTEXT_MM, step),
+        pixel_spacing_mm=pixel_mm * step,
         slice_spacing_mm=spacing,
         diameter_mm=spot.diameter_mm,
         label=0.0,
         kind="not_nodule",
     )
+
+
+def crop_step(diameter_mm: float, pixel_mm: float) -> float:
+    """Pixels of the slice per pixel of the crop, so that the finder's patch fits into it."""
+    width_mm = patches.SIDE * patches.MM_PER_PIXEL * patches.growing_scale(diameter_mm)
+    return max(1.0, SPARE * width_mm / (CROP * pixel_mm))
+
+
+def with_masses(
+    slices: Sequence[SliceInput], patient_id: str, each: int = MASSES_PER_SLICE
+) -> list[NoduleExample]:
+    """Masses pasted into every chest slice, one at a time, as nodules to find."""
+    rng, examples = np.random.default_rng(0), []
+    for index, item in enumerate(slices):
+        lungs = find_lungs(item.hu, item.pixel_spacing)
+        if lungs.area_mm2 < ENOUGH_LUNG_MM2:
+            continue
+        for number in range(each):
+            made = paste_mass(item, lungs, rng)
+            if made is None:
+                continue
+            spot = Candidate(0, made.row, made.column, made.diameter_mm, 0.0)
+            name = f"mass-{index}-{number}"
+            found = as_example([made.slice], made.slice, spot, patient_id, name, 5.0)
+            examples.append(replace(found, label=0.5, kind="ambiguous"))
+    return examples
 
 
 def phantom_examples() -> list[NoduleExample]:

@@ -37,22 +37,31 @@ class Heatmap:
 
 
 def heatmap(
-    slices: Sequence[SliceInput], key: str, row: float, column: float, malignancy: Network
+    slices: Sequence[SliceInput],
+    key: str,
+    row: float,
+    column: float,
+    malignancy: Network,
+    diameter_mm: float = 0.0,
 ) -> Heatmap:
-    """Heatmap of the suspicion at pixel (row, column) of slice `key`. Raises KeyError."""
+    """Heatmap of the suspicion at pixel (row, column) of slice `key`. Raises KeyError.
+
+    diameter_mm: of the finding; the map of a mass is as wide as the patch its score came from.
+    """
     ordered = sort_slices(slices)
     keys = [item.key for item in ordered]
     if key not in keys:
         raise KeyError(key)
     index = keys.index(key)
     scan = Scan(ordered, offsets_mm(ordered))
-    patch = finder.patch_at(scan, index, row, column, patches.SUSPICION_SCALE)
+    scale = patches.suspicion_scale(diameter_mm)
+    patch = finder.patch_at(scan, index, row, column, scale)
     heat, method = malignancy.heat(patch[None]), GRAD_CAM
     if heat is None:
         (values, strength), method = falls(patch, malignancy), OCCLUSION
     else:
         values, strength = enlarged(heat[0])
-    side_mm = patches.SIDE * patches.MM_PER_PIXEL * patches.SUSPICION_SCALE
+    side_mm = patches.SIDE * patches.MM_PER_PIXEL * scale
     side = side_mm / ordered[index].pixel_spacing[0]
     return Heatmap(values, row - side / 2, column - side / 2, side, strength, method)
 

@@ -25,7 +25,8 @@ class Lungs:
     """Masks at 1 mm per pixel, all (rows, columns) uint8 of 0 and 1; hu is float32.
 
     air: lung tissue. closed: lungs with vessels and nodules on the pleura. wide: also where
-    large tumours sit between lung and wall. body: the patient.
+    large tumours sit between lung and wall. body: the patient. other: the lungs mirrored, where
+    lung would be if both sides were alike; heart and mediastinum between them left out.
     """
 
     hu: np.ndarray
@@ -33,6 +34,7 @@ class Lungs:
     closed: np.ndarray
     wide: np.ndarray
     body: np.ndarray
+    other: np.ndarray
 
     @property
     def area_mm2(self) -> float:
@@ -53,8 +55,10 @@ def find_lungs(hu: np.ndarray, pixel_spacing: tuple[float, float]) -> Lungs:
     )
     body = find_body(fine)
     air = find_air(fine, body)
-    closed = filled(closing(air, PLEURA_CLOSING_MM))
-    return Lungs(fine, air, closed, filled(find_wide(air, body)), body)
+    smooth = closing(air, PLEURA_CLOSING_MM)
+    closed = filled(smooth)
+    wide = filled(find_wide(air, body))
+    return Lungs(fine, air, closed, wide, body, mirrored(smooth, body))
 
 
 def find_body(fine: np.ndarray) -> np.ndarray:
@@ -101,14 +105,30 @@ def closing(mask: np.ndarray, radius: int) -> np.ndarray:
 
 
 def find_wide(air: np.ndarray, body: np.ndarray) -> np.ndarray:
-    """Where a large tumour can sit: between the lungs' outlines, well inside the body."""
+    """Where a large tumour can sit: between the lungs' outlines, well inside the body.
+
+    A tumour may take the place of half a lung, so each lung also stands for the other one.
+    """
     wide = coarse_closing(air, MASS_CLOSING_MM) & cv2.erode(body, disc(8))
-    outlines, _ = cv2.findContours(air, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+    outlines, _ = cv2.findContours(
+        air | mirrored(air, body), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE
+    )
     if outlines:
         hull = np.zeros_like(air)
         cv2.fillPoly(hull, [cv2.convexHull(np.vstack(outlines))], 1)
         wide = wide | (hull & cv2.erode(body, disc(14)))
     return wide
+
+
+def mirrored(mask: np.ndarray, body: np.ndarray) -> np.ndarray:
+    """The mask mirrored left to right about the middle of the body."""
+    columns = np.nonzero(body.any(axis=0))[0]
+    if not len(columns):
+        return np.zeros_like(mask)
+    left, right = columns[0], columns[-1] + 1
+    turned = np.zeros_like(mask)
+    turned[:, left:right] = mask[:, left:right][:, ::-1]
+    return turned
 
 
 def coarse_closing(mask: np.ndarray, radius: int, factor: int = 4) -> np.ndarray:

@@ -17,6 +17,7 @@ MM_PER_PIXEL = 0.7
 SLICE_GAP_MM = 2.5
 # The suspicion score looks closer, at 0.5 mm per pixel: what counts is the margin.
 SUSPICION_SCALE = 0.5 / MM_PER_PIXEL
+LARGEST_UNSCALED_SUSPICION_MM = 26.0
 LARGEST_UNSCALED_MM = 12.5
 PERCENTILES = (0.5, 99.5)
 
@@ -109,6 +110,15 @@ def growing_scale(diameter_mm: float) -> float:
     A fixed patch rejects large tumours, which fill it from edge to edge.
     """
     return max(1.0, diameter_mm / LARGEST_UNSCALED_MM)
+
+
+def suspicion_scale(diameter_mm: float) -> float:
+    """Scale of the suspicion score's patch: fixed, so that size counts, as long as it fits in.
+
+    What is larger than the patch is a mass whatever its size; without its margin the patch
+    would show nothing.
+    """
+    return SUSPICION_SCALE * max(1.0, diameter_mm / LARGEST_UNSCALED_SUSPICION_MM)
 
 
 def mirrored(batch: np.ndarray) -> np.ndarray:

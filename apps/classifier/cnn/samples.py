@@ -196,9 +196,9 @@ def nodule_set(
 
 
 def how_often(place: Place) -> float:
-    """Large nodules are rare in the base and must not be missed: drawn three times."""
+    """What is large is rare in the base, must not be missed and is not to be heart or liver."""
     if not place.is_nodule:
-        return 1.0
+        return 3.0 if place.diameter_mm >= 30 else 1.0
     return 6.0 if place.diameter_mm >= 20 else 2.0
 
 
@@ -215,7 +215,7 @@ def draw_place(place: Place, rng: np.random.Generator) -> Draw:
     guess = place.diameter_mm * math.exp(rng.normal(0, 0.2))
     warp = patches.Warp(
         angle=rng.integers(4) * math.pi / 2 + rng.normal(0, 0.1),
-        scale=patches.growing_scale(guess) * math.exp(rng.normal(0, 0.06)),
+        scale=fitting_scale(example, guess) * math.exp(rng.normal(0, 0.06)),
         mirror=rng.random() < 0.5,
         shift_mm=tuple(rng.normal(0, 0.08 * max(guess, 10), 2)),
     )
@@ -225,11 +225,17 @@ def draw_place(place: Place, rng: np.random.Generator) -> Draw:
     return Draw(disturb(patch, rng), float(place.is_nodule), target)
 
 
+def fitting_scale(example: NoduleExample, diameter_mm: float) -> float:
+    """The finder's scale, as far as the crop reaches: its repeated border is no anatomy."""
+    widest = CROP * example.pixel_spacing_mm / (patches.SIDE * patches.MM_PER_PIXEL)
+    return min(patches.growing_scale(diameter_mm), max(1.0, widest))
+
+
 def place_views(place: Place) -> np.ndarray:
     """(4, 64, 64, 3) the patch the finder sees of a place, in four orientations."""
     example = place.example
     middle = len(example.crops) // 2 if place.slice_index is None else place.slice_index
-    warp = patches.Warp(scale=patches.growing_scale(place.diameter_mm))
+    warp = patches.Warp(scale=fitting_scale(example, place.diameter_mm))
     images = triple(example, middle)
     patch = patches.stack(images, example.pixel_spacing_mm, place.row, place.column, warp)
     return patches.mirrored(patch[None])

@@ -4,6 +4,7 @@ No TensorFlow, no files, no database: arrays in, answers out.
 """
 
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -11,7 +12,7 @@ import numpy as np
 
 from apps.classifier.cnn import finder, vessels
 from apps.classifier.cnn.candidates import Candidate, find_candidates
-from apps.classifier.cnn.chest import chest_patch, judge
+from apps.classifier.cnn.chest import NO_LUNG_MM2, chest_patch, judge
 from apps.classifier.cnn.contrast import ContrastCheck
 from apps.classifier.cnn.finder import Marked, Scan
 from apps.classifier.cnn.geometry import (
@@ -21,8 +22,8 @@ from apps.classifier.cnn.geometry import (
     pixel_position_mm,
     sort_slices,
 )
-from apps.classifier.cnn.lungs import Lungs, air_round_patient, find_lungs
-from apps.classifier.cnn.runtime import Network
+from apps.classifier.cnn.lungs import air_round_patient, find_lungs
+from apps.classifier.cnn.runtime import Network, thread_count
 
 LEAST_AXIAL = 0.85
 PIXEL_MM = (0.25, 2.0)
@@ -31,6 +32,8 @@ SMALLEST_SIDE = 64
 THICK_MM = 5.0
 CALIBRATION_TOLERANCE_HU = 60
 PROBE_SIZES_MM = (10.0, 20.0, 35.0, 60.0)
+ADULT_YEARS = 18.0
+AGE_UNKNOWN = float("nan")
 
 __all__ = [
     "ChestAnswer",
@@ -70,7 +73,8 @@ class ChestAnswer:
 class Refused:
     """Why the series was not analysed.
 
-    code: no_slices, unsupported_orientation, unsupported_spacing, unsupported_size, not_chest.
+    code: no_slices, unsupported_orientation, unsupported_spacing, unsupported_size, not_adult,
+    not_chest; where files are read also failed and the codes of apps.imaging.refusal.
     """
 
     code: str
@@ -128,14 +132,17 @@ def analyse_series(
     models: Models,
     *,
     override_gate: bool = False,
+    age_years: float = AGE_UNKNOWN,
     on_progress: Progress | None = None,
 ) -> SeriesAnalysis:
     """Gate, find and score. Sorts the slices itself; one slice is enough.
 
-    override_gate searches every slice, whatever the gate says. on_progress is called with 0…1.
+    override_gate searches every slice, whatever the gate and the age say. age_years: of the
+    patient, NaN where it is unknown. on_progress is called with 0…1.
     """
     tell = on_progress or (lambda _: None)
-    refused = refusal(slices)
+    child = not_adult(age_years)
+    refused = refusal(slices) or (None if override_gate else child)
     if refused:
         return SeriesAnalysis(order=[item.key for item in slices], chest=[], refused=refused)
     ordered = sort_slices(slices)
@@ -144,6 +151,7 @@ def analyse_series(
     searched = search(scan, models, override_gate, tell)
     chest, marked, air = searched.chest, searched.marked, searched.air_hu
     warnings = geometry_warnings(scan) + calibration_warnings(air)
+    warnings += [child.reason] if child else []
     if not override_gate and all(answer.answer != "chest" for answer in chest):
         return SeriesAnalysis(order, chest, not_chest(chest), air_hu=air, warnings=warnings)
     found = score(scan, marked, models)
@@ -181,6 +189,13 @@ def refusal(slices: Sequence[SliceInput]) -> Refused | None:
     return None
 
 
+def not_adult(age_years: float) -> Refused | None:
+    """The intended use again: adults. An age of 0 years stands in many files for none."""
+    if not 0 < age_years < ADULT_YEARS:
+        return None
+    return Refused("not_adult", "The patient is not an adult; the networks have seen adults only.")
+
+
 def usable_spacing(spacing: tuple[float, float]) -> bool:
     row, column = spacing
     low, high = PIXEL_MM
@@ -201,31 +216,61 @@ class Searched:
         return float(np.median(self.air)) if self.air else None
 
 
+@dataclass(frozen=True)
+class Look:
+    """What one slice gives without a network."""
+
+    patch: np.ndarray
+    area_mm2: float
+    air: float | None
+    contrast: float | None
+    candidates: list[Candidate]
+
+
 def search(scan: Scan, models: Models, override_gate: bool, tell: Progress) -> Searched:
-    """Gate every slice, look for candidates where lungs are, ask the finder network."""
+    """Gate every slice, look for candidates where lungs are, ask the finder network.
+
+    Slices are looked at by several threads, and the networks are asked in the order of the slices.
+    """
     searched = Searched()
-    for index, item in enumerate(scan.slices):
-        lungs = find_lungs(item.hu, item.pixel_spacing)
-        answer = gate(item.key, lungs, models.chest)
-        searched.chest.append(answer)
-        searched.air += present(air_round_patient(lungs))
-        if models.contrast:
-            searched.contrast += present(models.contrast.probability(lungs))
-        if override_gate or answer.answer != "not_chest":
-            candidates = find_candidates(lungs, item.pixel_spacing, index)
-            searched.marked += finder.mark(scan, candidates, models.nodule)
-        tell((index + 1) / len(scan.slices) * 0.95)
+    pool = ThreadPoolExecutor(thread_count())
+    try:
+        looks = pool.map(lambda i: look_at(scan, i, models, override_gate), range(len(scan.slices)))
+        for index, look in enumerate(looks):
+            answer = gate(scan.slices[index].key, look, models.chest)
+            searched.chest.append(answer)
+            searched.air += present(look.air)
+            searched.contrast += present(look.contrast)
+            if override_gate or answer.answer != "not_chest":
+                searched.marked += finder.mark(scan, look.candidates, models.nodule)
+            tell((index + 1) / len(scan.slices) * 0.95)
+    finally:
+        pool.shutdown(cancel_futures=True)
     return searched
+
+
+def look_at(scan: Scan, index: int, models: Models, override_gate: bool) -> Look:
+    """Lungs, candidates and densities of one slice; no candidates where the gate must say no."""
+    item = scan.slices[index]
+    lungs = find_lungs(item.hu, item.pixel_spacing)
+    searched = override_gate or lungs.area_mm2 >= NO_LUNG_MM2
+    return Look(
+        patch=chest_patch(lungs),
+        area_mm2=lungs.area_mm2,
+        air=air_round_patient(lungs),
+        contrast=models.contrast.probability(lungs) if models.contrast else None,
+        candidates=find_candidates(lungs, item.pixel_spacing, index) if searched else [],
+    )
 
 
 def present(value: float | None) -> list[float]:
     return [] if value is None else [value]
 
 
-def gate(key: str, lungs: Lungs, chest: Network) -> ChestAnswer:
-    probability = float(chest.predict(chest_patch(lungs)[None])[0])
-    judgement = judge(probability, lungs.area_mm2)
-    return ChestAnswer(key, judgement.answer, probability, lungs.area_mm2, judgement.reason)
+def gate(key: str, look: Look, chest: Network) -> ChestAnswer:
+    probability = float(chest.predict(look.patch[None])[0])
+    judgement = judge(probability, look.area_mm2)
+    return ChestAnswer(key, judgement.answer, probability, look.area_mm2, judgement.reason)
 
 
 def score(scan: Scan, marked: Sequence[Marked], models: Models) -> list[tuple[Marked, float]]:

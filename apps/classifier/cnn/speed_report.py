@@ -1,56 +1,102 @@
-"""How fast the analysis is here: a series, one slice, one place.
+"""How fast the analysis is here: whole series from files, one slice, one place, a cold start.
 
-Run as `python -m apps.classifier.cnn.speed_report`; on phantoms, prints one JSON object.
+`python -m apps.classifier.cnn.speed_report --make DIR` writes synthetic chests of 128 and 300
+slices of 512×512; `python -m apps.classifier.cnn.speed_report DIR` reads them as the worker does
+and prints one JSON object. Two steps, so that the memory of making them is not measured.
 """
 
+import argparse
 import json
+import os
 import resource
+import subprocess
+import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 
-from apps.classifier.cnn.folders import load_models
-from apps.classifier.cnn.hard_negatives import phantom_slices
-from apps.classifier.cnn.series import analyse_series, probe
-from apps.imaging.phantom import Nodule, PhantomSpec, chest_phantom
+from apps.classifier.cnn.folders import find_series, load_models, predict_series, read_slices
+from apps.classifier.cnn.series import Models, analyse_series, probe
+from apps.imaging.phantom import PhantomSpec, chest_phantom, random_nodules, write_series
 
-SLICES = 128
+SERIES = {128: 2.0, 300: 1.0}
 ROUNDS = 5
-NODULE = Nodule(center=(-85.0, -20.0, 5.0), diameter_mm=14.0)
+COLD = (
+    "import numpy as np\n"
+    "from apps.classifier.cnn.folders import load_models\n"
+    "models = load_models()\n"
+    "for one in (models.chest, models.nodule, models.malignancy):\n"
+    "    one.predict(np.zeros((1, *one.meta['input']['shape']), np.float32))\n"
+)
+
+
+def make(directory: Path) -> None:
+    """One folder of DICOM files for each length."""
+    for slices, spacing in SERIES.items():
+        spec = PhantomSpec(
+            seed=1, slices=slices, slice_spacing=spacing, nodules=random_nodules(1, 4)
+        )
+        write_series(chest_phantom(spec), directory / str(slices))
+
+
+def seconds(action: Callable[[], object]) -> float:
+    started = time.monotonic()
+    action()
+    return time.monotonic() - started
 
 
 def median_seconds(action: Callable[[], object], rounds: int = ROUNDS) -> float:
-    taken = []
-    for _ in range(rounds):
-        started = time.monotonic()
-        action()
-        taken.append(time.monotonic() - started)
-    return round(float(np.median(taken)), 3)
+    return round(float(np.median([seconds(action) for _ in range(rounds)])), 3)
+
+
+def cold_start() -> float:
+    """Seconds from the start of a process to the first answer of every network."""
+    return round(seconds(lambda: subprocess.run([sys.executable, "-c", COLD], check=True)), 2)
+
+
+def measure(directory: Path) -> dict[str, float]:
+    report = {"load_average": round(os.getloadavg()[0], 1), "cold_start": cold_start()}
+    models = load_models()
+    report |= one_at_a_time(directory / "128", models)
+    for length in SERIES:
+        report |= whole_series(directory / str(length), length, models)
+    return report
+
+
+def one_at_a_time(folder: Path, models: Models) -> dict[str, float]:
+    """A warm slice alone, and a place asked about in a series that is in memory."""
+    slices, _ = read_slices(find_series([folder])[0])
+    middle = slices[len(slices) // 2]
+    analyse_series([middle], models)
+    return {
+        "one_slice": median_seconds(lambda: analyse_series([middle], models)),
+        "one_place": median_seconds(lambda: probe(slices, middle.key, 256, 150, models)),
+    }
+
+
+def whole_series(folder: Path, length: int, models: Models) -> dict[str, float]:
+    """Reading the files included, as in the worker."""
+    series, spent = find_series([folder])[0], time.process_time()
+    wall = seconds(lambda: predict_series(series, models))
+    return {
+        f"{length}_slices": round(wall, 1),
+        f"{length}_slices_processor": round(time.process_time() - spent, 1),
+        f"{length}_slices_resident_megabytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        // 1024,
+    }
 
 
 def main() -> None:
-    started = time.monotonic()
-    models = load_models()
-    shape = models.malignancy.meta["input"]["shape"]
-    models.malignancy.predict(np.zeros((1, *shape), np.float32))
-    cold = round(time.monotonic() - started, 3)
-    spec = PhantomSpec(seed=1, slices=SLICES, slice_spacing=1.5, nodules=(NODULE,))
-    slices = phantom_slices(chest_phantom(spec))
-    middle = slices[SLICES // 2]
-    analyse_series([middle], models)
-    spent = time.process_time()
-    series = median_seconds(lambda: analyse_series(slices, models), 1)
-    spent = round(time.process_time() - spent, 1)
-    report = {
-        "first_prediction_after_loading": cold,
-        "one_slice": median_seconds(lambda: analyse_series([middle], models)),
-        "one_place": median_seconds(lambda: probe(slices, middle.key, 200, 150, models)),
-        f"{SLICES}_slices": series,
-        f"{SLICES}_slices_processor_seconds": spent,
-        "resident_megabytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
-    }
-    print(json.dumps(report))  # noqa: T201
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("directory", type=Path)
+    parser.add_argument("--make", action="store_true")
+    given = parser.parse_args()
+    if given.make:
+        make(given.directory)
+    else:
+        print(json.dumps(measure(given.directory)))  # noqa: T201
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ import json
 import math
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ from apps.classifier.cnn.samples import TrainingSet
 
 BATCH = 32
 DIAMETER_LOSS = 0.3
+ITEMS_AT_ONCE = 64
 
 
 @dataclass(frozen=True)
@@ -184,14 +185,14 @@ def fit_and_save(
         curves.append(curve)
     out_dir.mkdir(parents=True, exist_ok=True)
     weights = out_dir / f"{problem.task}.tflite"
-    sample = np.concatenate([problem.views(index) for index in range(min(32, len(folds)))])
-    sha256 = export.save(networks.average(members), weights, sample)
+    sha256, difference = export.save(networks.average(members), weights, all_patches(problem))
     meta = cards.metadata(problem, logits, sha256, seed, version, described)
     meta["training"] |= {
         "epochs": settings.epochs,
         "members": settings.members,
         "parameters": int(sum(member.count_params() for member in members)),
         "seconds": round(time.monotonic() - started),
+        "export_difference": difference,
     }
     meta_path = weights.with_suffix(".json")
     meta_path.write_text(json.dumps(meta, indent=1) + "\n")
@@ -200,6 +201,13 @@ def fit_and_save(
     )
     curve_path = cards.plot_curves(curves, out_dir / f"{problem.task}-learning-curve.png")
     return TrainedNetwork(weights, meta, meta_path, curve_path)
+
+
+def all_patches(problem: TrainingSet) -> Iterator[np.ndarray]:
+    """Every fixed patch of every item, some hundred at a time."""
+    for start in range(0, len(problem.keys), ITEMS_AT_ONCE):
+        items = range(start, min(start + ITEMS_AT_ONCE, len(problem.keys)))
+        yield np.concatenate([problem.views(index) for index in items])
 
 
 def progress_of(

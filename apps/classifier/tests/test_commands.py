@@ -4,11 +4,13 @@ import csv
 import io
 import json
 
+import pydicom
 import pytest
 from django.core.management import CommandError, call_command
+from pydicom.uid import JPEG2000Lossless, JPEGLSLossless, RLELossless
 
 from apps.classifier.cnn.phantom_base import phantom_base
-from apps.imaging.phantom import PhantomSpec, abdomen_phantom, chest_phantom
+from apps.imaging.phantom import Nodule, PhantomSpec, abdomen_phantom, chest_phantom
 from apps.imaging.phantom_files import write_series
 
 PREDICTED = {
@@ -80,16 +82,56 @@ def test_files_without_dicom_among_them_are_an_error_in_words(db, disk):
         predicted(disk / "nowhere")
 
 
+def test_an_empty_folder_is_an_error_in_words(db, tmp_path):
+    with pytest.raises(CommandError, match="no DICOM images"):
+        predicted(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def with_nodule():
+    nodule = Nodule(center=(-85.0, -20.0, 0.0), diameter_mm=16.0)
+    spec = PhantomSpec(seed=3, slices=2, slice_spacing=3.0, matrix=384, nodules=(nodule,))
+    return chest_phantom(spec)
+
+
+@pytest.mark.parametrize("syntax", [RLELossless, JPEGLSLossless, JPEG2000Lossless])
+def test_equal_pixels_give_equal_answers_in_every_transfer_syntax(
+    db, tmp_path, with_nodule, syntax
+):
+    write_series(with_nodule, tmp_path / "plain")
+    write_series(with_nodule, tmp_path / "packed", transfer_syntax=syntax)
+    plain, packed = (predicted(tmp_path / name)[0] for name in ("plain", "packed"))
+    assert plain["findings"]
+    for answer in (plain, packed):
+        answer.pop("seconds"), answer.pop("series_instance_uid")
+        for found in answer["findings"]:
+            found.pop("sop_instance_uid")
+    assert packed == plain
+
+
+def test_a_child_is_refused_before_inference(db, tmp_path):
+    spec = PhantomSpec(seed=5, slices=1, slice_spacing=5.0, matrix=256)
+    write_series(chest_phantom(spec), tmp_path)
+    for file in tmp_path.rglob("*.dcm"):
+        dataset = pydicom.dcmread(file)
+        dataset.PatientAge = "009Y"
+        dataset.save_as(file)
+    (answer,) = predicted(tmp_path)
+    assert answer["refused"]["code"] == "not_adult"
+    assert set(answer) >= PREDICTED
+    assert answer["findings"] == []
+
+
 def test_a_series_that_breaks_the_analysis_does_not_stop_the_others(db, disk, monkeypatch):
     from apps.classifier.cnn import folders
 
     analyse, broken = folders.analyse_series, []
 
-    def break_once(slices, models):
+    def break_once(slices, models, **options):
         if not broken:
             broken.append(True)
             raise ArithmeticError
-        return analyse(slices, models)
+        return analyse(slices, models, **options)
 
     monkeypatch.setattr(folders, "analyse_series", break_once)
     answers = list(folders.predict_paths([disk], folders.load_models()))
@@ -153,7 +195,9 @@ def labelled(folder, disk, positive, negative):
     ("task", "labels", "columns"),
     [
         ("chest", ("chest", "not_chest"), {"patient_id", "file", "probability", "answer"}),
+        ("chest", ("1", "Not chest"), {"patient_id", "file", "probability", "answer"}),
         ("contrast", ("1", "0"), {"patient_id", "path", "probability"}),
+        ("contrast", ("Yes", "No"), {"patient_id", "path", "probability"}),
     ],
 )
 def test_slices_are_evaluated_by_paths_beside_the_table(db, disk, tmp_path, task, labels, columns):

@@ -8,7 +8,7 @@ from django.conf import settings as django_settings
 
 from apps.accounts.tests.factories import make_user, request_of
 from apps.cases import storage
-from apps.cases.models import Instance
+from apps.cases.models import Instance, Study
 from apps.cases.tests.factories import make_case, small_phantom
 from apps.classifier import prediction as worker
 from apps.classifier.models import ModelVersion, Prediction
@@ -54,6 +54,15 @@ def test_a_series_without_pixel_size_is_refused_not_failed(shipped):
     run_prediction(asked.pk)
     asked.refresh_from_db()
     assert (asked.status, asked.code) == (Status.REFUSED, "unsupported_spacing")
+
+
+def test_a_child_is_refused_in_words(shipped):
+    asked = _asked(phantom=small_phantom("chest", slices=1, matrix=256))
+    Study.objects.update(patient_age="012Y")
+    run_prediction(asked.pk)
+    asked.refresh_from_db()
+    assert (asked.status, asked.code) == (Status.REFUSED, "not_adult")
+    assert "not an adult" in asked.reason
 
 
 def test_the_same_message_twice_runs_once(shipped):

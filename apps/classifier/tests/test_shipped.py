@@ -7,6 +7,7 @@ import pytest
 from django.core.management import call_command
 
 from apps.classifier import shipped
+from apps.classifier.cnn.contrast import CONTRAST, load_contrast
 from apps.classifier.model_files import network, weights_path
 from apps.classifier.models import ModelVersion
 from apps.classifier.services import PREDICTION_TASKS
@@ -25,10 +26,20 @@ def test_every_step_of_a_prediction_has_an_active_shipped_network(capsys):
     said = capsys.readouterr().out
     active = ModelVersion.objects.filter(status="active")
     assert {version.task for version in active} >= set(PREDICTION_TASKS)
-    for version in active:
+    for version in active.filter(task__in=PREDICTION_TASKS):
         assert network(version).task == version.task
+    for version in active:
         assert str(version) in version.card
         assert f"{version}: active" in said
+
+
+def test_the_contrast_check_has_a_version_and_a_card_too():
+    shipped.register_shipped()
+    version = ModelVersion.objects.get(task="contrast")
+    assert (version.status, str(version)) == ("active", load_contrast(CONTRAST).version)
+    assert load_contrast(weights_path(version)).meta["weights"] == version.meta["weights"]
+    assert str(version.metrics["auc"]) in version.card
+    assert "## Known failures" in version.card
 
 
 def test_registering_again_changes_nothing():

@@ -121,6 +121,26 @@ def test_what_lies_outside_the_intended_use_is_refused(slices, code, models):
     assert analyse_series(slices, models).refused.code == code
 
 
+@pytest.mark.parametrize(("age", "refused"), [(12.0, True), (17.9, True), (18.0, False)])
+def test_only_adults_are_analysed(chest_slices, models, age, refused):
+    analysis = analyse_series(chest_slices[:1], models, age_years=age)
+    assert bool(analysis.refused) == refused
+    if refused:
+        assert analysis.refused.code == "not_adult"
+        assert analysis.series_score is None
+
+
+@pytest.mark.parametrize("age", [0.0, float("nan")])
+def test_an_age_that_is_none_is_no_reason_to_refuse(chest_slices, models, age):
+    assert analyse_series(chest_slices[:1], models, age_years=age).refused is None
+
+
+def test_a_child_is_analysed_after_an_override_with_a_warning(chest_slices, models):
+    analysis = analyse_series(chest_slices[:1], models, age_years=12.0, override_gate=True)
+    assert analysis.refused is None
+    assert any("not an adult" in text for text in analysis.warnings)
+
+
 @pytest.mark.parametrize("value", [-1024, 0, 3071, -32768, 32767])
 def test_an_even_picture_is_refused_without_a_crash(value, models):
     picture = flat(hu=np.full((128, 128), value, np.int16))

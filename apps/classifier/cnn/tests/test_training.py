@@ -33,6 +33,31 @@ def test_training_leaves_weights_that_load_and_a_learning_curve(trained):
     assert result.learning_curve.stat().st_size > 5000
 
 
+def test_the_exported_network_was_compared_on_every_patch(trained):
+    result, _, _ = trained
+    assert 0 <= result.meta["training"]["export_difference"] <= 1e-4
+
+
+def test_one_patch_that_differs_stops_the_export(tmp_path):
+    import keras
+
+    from apps.classifier.cnn import export
+    from apps.classifier.cnn.networks import patch_network
+
+    keras.utils.set_random_seed(1)
+    model, other = (patch_network(64, 3, 2, (8, 12, 16)) for _ in range(2))
+    batches = [np.zeros((4, 64, 64, 3), np.float32), np.ones((4, 64, 64, 3), np.float32)]
+    content = export.to_litert(model)
+    assert export.check_same(model, content, batches) <= 1e-4
+    other.set_weights(model.get_weights())
+    first = other.layers[1]
+    first.set_weights([kernel + 0.01 for kernel in first.get_weights()])
+    same_on_zeros = export.check_same(other, content, batches[:1])
+    assert same_on_zeros <= 1e-4
+    with pytest.raises(export.ExportError):
+        export.check_same(other, content, batches)
+
+
 def test_progress_is_told_after_every_epoch(trained):
     _, told, _ = trained
     assert [p.fraction for p in told] == [0.25, 0.5, 0.75, 1.0]

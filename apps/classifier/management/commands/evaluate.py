@@ -7,10 +7,10 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import DatabaseError
 
-from apps.classifier.cnn.contrast import load_contrast
+from apps.classifier.cnn.contrast import CONTRAST, load_contrast
 from apps.classifier.cnn.contrast_fit import evaluate_contrast
 from apps.classifier.cnn.datasets import DatasetError
-from apps.classifier.cnn.folders import CONTRAST, load_models
+from apps.classifier.cnn.folders import load_models
 from apps.classifier.cnn.reports import evaluate_chest, evaluate_nodules
 from apps.classifier.cnn.runtime import Network
 from apps.classifier.model_files import network
