@@ -4,8 +4,9 @@ import pytest
 
 from apps.audit.models import AuditEvent
 from apps.cases.tests.factories import make_case
+from apps.classifier.calls import operating_point, operating_words
 from apps.classifier.tests.factories import make_model_version, make_prediction
-from apps.doctor.answers import disagrees, operating_point, operating_words
+from apps.doctor.answers import disagrees
 from tests.people import logged_in
 
 POINTS = [
