@@ -21,6 +21,8 @@ KUBERNETES = "1.32"
 WITHOUT_SCHEMA = {
     ("longhorn.io/v1beta2", "RecurringJob"),
     ("fleet.cattle.io/v1alpha1", "GitRepo"),
+    ("management.cattle.io/v3", "Cluster"),
+    ("management.cattle.io/v3", "ClusterRegistrationToken"),
     ("management.cattle.io/v3", "Project"),
     ("keda.sh/v1alpha1", "ScaledObject"),
     ("keda.sh/v1alpha1", "TriggerAuthentication"),

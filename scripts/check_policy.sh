@@ -7,7 +7,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 built=$(mktemp -d)
 trap 'rm -rf "$built"' EXIT
 
-for folder in k8s/overlays/* k8s/dataset k8s/dataset-fetch k8s/kubeflow; do
+for folder in k8s/overlays/* k8s/dataset k8s/dataset-fetch k8s/kubeflow k8s/restore; do
   kubectl kustomize "$folder" >"$built/${folder##*/}.yaml"
 done
 "$checkov" --config-file .checkov.yaml --directory "$built"

@@ -10,7 +10,7 @@ from django.db import InternalError, connection, models, transaction
 from django.utils import timezone
 
 from apps.accounts.tests.factories import request_of
-from apps.audit.models import AppendOnlyError, AppendOnlyModel, AuditEvent
+from apps.audit.models import AppendOnlyError, AppendOnlyModel, AuditEvent, Tombstone
 from apps.audit.services import record
 from apps.audit.triggers import _statements
 from apps.cases.after_report import add_addendum, record_critical_result
@@ -46,6 +46,7 @@ APPEND_ONLY = [
     FrozenTestSet,
     PatientAssignment,
     SeriesAssignment,
+    Tombstone,
 ]
 
 
@@ -79,6 +80,7 @@ def rows(people: People) -> None:
     PatientAssignment.objects.create(study=study, from_patient=patient, to_patient=patient, **moved)
     series = study.series.get()
     SeriesAssignment.objects.create(series=series, from_study=study, to_study=study, **moved)
+    Tombstone.objects.create(site_pk=1, case_pk=1, images=0)
     record(AuditEvent.Action.VIEWED, user=people.owner, target=case)
 
 

@@ -16,6 +16,7 @@ from tests.test_deployment import OVERLAYS, stub_programs
 from tests.test_shipping import secrets_made
 
 KEDA, MONITORING = "k8s/components/keda", "k8s/components/monitoring"
+TWO_HOSTS = "k8s/components/two-hosts"
 OVERLAY = "k8s/overlays/rancher-longhorn"
 SCRIPT = ROOT / "scripts" / "make_secrets.sh"
 TOKEN = "0123456789abcdef" * 4
@@ -29,10 +30,10 @@ def one(manifests: list[dict], kind: str, name: str = "") -> dict:
 
 
 def test_these_are_the_optional_parts():
-    assert components() == [KEDA, MONITORING]
+    assert components() == [KEDA, MONITORING, TWO_HOSTS]
 
 
-@pytest.mark.parametrize("component", [KEDA, MONITORING])
+@pytest.mark.parametrize("component", [KEDA, MONITORING, TWO_HOSTS])
 @pytest.mark.parametrize("overlay", OVERLAYS)
 def test_an_optional_part_fits_every_overlay_and_stays_in_its_namespace(overlay, component):
     made = build_with(overlay, component)
@@ -40,6 +41,21 @@ def test_an_optional_part_fits_every_overlay_and_stays_in_its_namespace(overlay,
     added = [m for m in made if m not in build(overlay)]
     assert len(added) >= 2
     assert {m["metadata"]["namespace"] for m in added} == {"cancerns"}
+
+
+@pytest.mark.parametrize("overlay", ["k3s-single", "rancher-longhorn"])
+def test_each_portal_can_have_a_name_of_its_own_to_the_same_service(overlay):
+    made = build_with(f"k8s/overlays/{overlay}", TWO_HOSTS)
+    ingress = one(made, "Ingress", "web")["spec"]
+    hosts = [rule["host"] for rule in ingress["rules"]]
+    assert hosts == ["cancer.example.org", "labtech.example.org", "doctor.example.org"]
+    assert ingress["tls"][0]["hosts"] == hosts
+    for rule in ingress["rules"]:
+        (path,) = rule["http"]["paths"]
+        assert path["backend"] == {"service": {"name": "web", "port": {"name": "http"}}}
+    settings = one(made, "ConfigMap", "settings-")["data"]
+    assert set(hosts) <= set(settings["ALLOWED_HOSTS"].split(","))
+    assert settings["CSRF_TRUSTED_ORIGINS"].split(",") == [f"https://{host}" for host in hosts]
 
 
 def test_keda_replaces_the_autoscaler_and_counts_a_queue_that_the_program_fills(settings, tmp_path):

@@ -15,7 +15,7 @@ from apps.classifier.kubeflow import SERVICE_ACCOUNT
 from scripts.check_manifests import ROOT, build, kustomizations, name_of, problem, problems
 
 OVERLAYS = [folder for folder in kustomizations() if "overlays" in folder]
-POD_KINDS = {"Deployment", "StatefulSet", "Job"}
+POD_KINDS = {"Deployment", "StatefulSet", "Job", "CronJob"}
 ENTRYPOINT = ROOT / "scripts" / "entrypoint.sh"
 
 
@@ -27,8 +27,13 @@ def the(folder: str, kind: str, name: str) -> dict:
     return next(m for m in of_kind(folder, kind) if m["metadata"]["name"].startswith(name))
 
 
+def template_of(manifest: dict) -> dict:
+    spec = manifest["spec"]
+    return (spec["jobTemplate"]["spec"] if manifest["kind"] == "CronJob" else spec)["template"]
+
+
 def pod_of(manifest: dict) -> dict:
-    return manifest["spec"]["template"]["spec"]
+    return template_of(manifest)["spec"]
 
 
 def containers_of(manifest: dict) -> list[dict]:
@@ -234,7 +239,38 @@ def test_web_and_workers_share_images_and_networks_and_write_nowhere_else(folder
         assert mounts[writable["VAR_DIR"]] is None  # lost with the pod, and may be
     assert mounts[writable["TRAINING_DATA_DIR"]] == "training"
     existing = {m["metadata"]["name"] for m in of_kind(folder, "PersistentVolumeClaim")}
-    assert existing == {"dicom", "models", "training"}
+    assert existing == {"dicom", "models", "training", "backup"}
+
+
+@pytest.mark.parametrize("folder", OVERLAYS)
+def test_every_night_what_is_due_is_deleted_and_then_everything_is_backed_up(folder):
+    retention, backup = (the(folder, "CronJob", name) for name in ("retention", "backup"))
+    (migrate,) = pod_of(the(folder, "Job", "migrate"))["containers"]
+    assert minute_of_day(retention) < minute_of_day(backup)
+    for job, command in ((retention, "apply_retention"), (backup, "backup")):
+        (container,) = pod_of(job)["containers"]
+        assert container["args"][:2] == ["manage", command]
+        assert command in get_commands()
+        assert job["spec"]["concurrencyPolicy"] == "Forbid"
+        assert container["envFrom"] == migrate["envFrom"]
+    mounts = {m["mountPath"]: m for m in container["volumeMounts"]}
+    read = {settings_of(folder)[f"{name}_DIR"] for name in ("STORAGE", "MODELS", "TRAINING_DATA")}
+    assert {path for path, mount in mounts.items() if mount.get("readOnly")} == read
+    assert mounts[container["args"][2]]["name"] == "backup"
+
+
+def minute_of_day(cron_job: dict) -> int:
+    minute, hour, *rest = cron_job["spec"]["schedule"].split()
+    assert rest == ["*", "*", "*"]
+    return int(hour) * 60 + int(minute)
+
+
+def test_a_pod_of_a_cronjob_is_like_every_other_pod_of_the_image():
+    alike, pods = ("pod", "pod-of-cronjobs"), []
+    for name in alike:
+        patch = yaml.safe_load((ROOT / f"k8s/base/{name}.yaml").read_text())
+        pods.append(template_of(patch))
+    assert pods[0] == pods[1]
 
 
 @pytest.mark.parametrize("folder", OVERLAYS)
@@ -270,7 +306,7 @@ def test_the_ingress_serves_the_allowed_host_over_tls_only(folder):
 
 @pytest.mark.parametrize("folder", OVERLAYS)
 def test_services_find_their_pods_and_the_network_is_closed_but_for_them(folder):
-    pods = [m["spec"]["template"]["metadata"]["labels"] for m in of_kind(folder, *POD_KINDS)]
+    pods = [template_of(m)["metadata"]["labels"] for m in of_kind(folder, *POD_KINDS)]
     services = of_kind(folder, "Service")
     assert {m["metadata"]["name"] for m in services} == {"web", "postgres", "valkey"}
     for service in services:
@@ -361,3 +397,42 @@ def test_the_pipelines_account_has_few_rights_and_the_release_is_pinned_once():
     script = (ROOT / "k8s/kubeflow/set-up.sh").read_text()
     release = re.search(r"PIPELINE_VERSION=(\S+)", script)[1]
     assert f"kfp[kubernetes]=={release}" in (ROOT / "requirements/kubeflow.in").read_text()
+
+
+def test_a_restore_brings_servers_and_volumes_and_nothing_that_would_write_before_it():
+    folder = "k8s/restore"
+    (job,) = of_kind(folder, "Job")
+    assert not of_kind(folder, "Deployment", "CronJob", "HorizontalPodAutoscaler", "Ingress")
+    (container,) = pod_of(job)["containers"]
+    assert container["args"][:2] == ["manage", "restore"]
+    assert "restore" in get_commands()
+    claims = {
+        volume["name"]: volume["persistentVolumeClaim"]["claimName"]
+        for volume in pod_of(job)["volumes"]
+        if "persistentVolumeClaim" in volume
+    }
+    mounts = {m["mountPath"]: m for m in container["volumeMounts"]}
+    written = {path for path, mount in mounts.items() if not mount.get("readOnly")}
+    assert written == {settings_of(folder)[name] for name in WRITTEN} | {"/tmp"}  # noqa: S108
+    assert set(claims) == {m["metadata"]["name"] for m in of_kind(folder, "PersistentVolumeClaim")}
+    assert container["args"][2].startswith("/backup/")
+    known = {m["metadata"]["name"] for m in of_kind(folder, "ConfigMap")}
+    assert container["envFrom"][0]["configMapRef"]["name"] in known
+    (deployed,) = {c["image"] for m in of_kind(OVERLAYS[-1], "Job") for c in containers_of(m)}
+    assert container["image"] == deployed
+
+
+WRITTEN = ("STORAGE_DIR", "MODELS_DIR", "TRAINING_DATA_DIR")
+
+
+def test_rancher_registers_the_cluster_that_the_project_and_fleet_mean():
+    registered, project = build("k8s/rancher/registration"), build("k8s/rancher")
+    (cluster,) = [m for m in registered if m["kind"] == "Cluster"]
+    (token,) = [m for m in registered if m["kind"] == "ClusterRegistrationToken"]
+    (its_project,) = [m for m in project if m["kind"] == "Project"]
+    (git,) = [m for m in project if m["kind"] == "GitRepo"]
+    name = cluster["metadata"]["name"]
+    assert token["metadata"]["namespace"] == token["spec"]["clusterName"] == name
+    assert its_project["metadata"]["namespace"] == its_project["spec"]["clusterName"] == name
+    (target,) = git["spec"]["targets"]
+    assert target["clusterSelector"]["matchLabels"] == cluster["metadata"]["labels"]

@@ -81,8 +81,8 @@ class PersonAdmin(AuditedAdmin, UserAdmin):
 
 @admin.register(Site)
 class SiteAdmin(AuditedAdmin):
-    audited_values = ("name", "reads_twice", "reading_mode", "shows_statistics")
-    list_display = ["name", "reads_twice", "reading_mode"]
+    audited_values = ("name", "reads_twice", "reading_mode", "shows_statistics", "retention_days")
+    list_display = ["name", "reads_twice", "reading_mode", "retention_days"]
     search_fields = ["name"]
 
     def has_delete_permission(self, request: HttpRequest, obj: Site | None = None) -> bool:

@@ -5,6 +5,7 @@ from typing import Any
 
 from django.conf import settings
 from django.contrib.auth.models import AbstractUser, UserManager
+from django.core.validators import MinValueValidator
 from django.db import models
 from django.db.models.functions import Lower
 from django.utils.translation import gettext_lazy as _
@@ -48,6 +49,15 @@ class Site(models.Model):
         "doctors see each other's statistics",
         default=False,
         help_text="Otherwise each doctor sees only their own.",
+    )
+
+    retention_days = models.PositiveIntegerField(
+        "days until a study is deleted",
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(30)],
+        help_text="Counted from the last thing that happened to its case. Empty: never. What waits "
+        "for a doctor is kept. A tombstone remains.",
     )
 
     class Meta:

@@ -10,7 +10,7 @@ from django.db.models import Model, QuerySet
 from django.forms import Form
 from django.http import HttpRequest, HttpResponse
 
-from apps.audit.models import AuditEvent
+from apps.audit.models import AuditEvent, Tombstone
 from apps.audit.services import record
 
 
@@ -100,3 +100,11 @@ class AuditEventAdmin(ReadOnlyAdmin):
     search_fields = ["actor", "target_id", "address"]
     date_hierarchy = "at"
     show_full_result_count = False
+
+
+@admin.register(Tombstone)
+class TombstoneAdmin(ReadOnlyAdmin):
+    list_display = ["at", "cause", "reason", "actor", "case_pk", "images"]
+    list_filter = ["cause", "at"]
+    search_fields = ["reason", "actor", "study_sha256", "images_sha256", "case_pk"]
+    date_hierarchy = "at"

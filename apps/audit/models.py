@@ -88,6 +88,9 @@ class AuditEvent(AppendOnlyModel):
         AI_DISPLAY = "ai_display", "hid or showed the AI"
         BREAK_GLASS = "break_glass", "opened by break-glass"
         ADMIN_CHANGED = "admin_changed", "changed in admin"
+        DELETED = "deleted", "deleted a study"
+        BACKED_UP = "backed_up", "made a backup"
+        RESTORED = "restored", "restored a backup"
 
     at = models.DateTimeField(auto_now_add=True, db_index=True)
     actor = models.CharField(max_length=254, blank=True, help_text="E-mail at the time.")
@@ -107,3 +110,39 @@ class AuditEvent(AppendOnlyModel):
 
     def __str__(self) -> str:
         return f"{self.at:%Y-%m-%d %H:%M:%S} {self.actor} {self.get_action_display()}"
+
+
+class Tombstone(AppendOnlyModel):
+    """What stays of a deleted study: keys, hashes, who and why, and no word about the patient.
+
+    Who has the files or the Study Instance UID can prove by the hashes that they are meant.
+    """
+
+    class Cause(models.TextChoices):
+        REQUEST = "request", "on request"
+        RETENTION = "retention", "by the site's retention rule"
+        RESTORE = "restore", "again, after a restore"
+
+    at = models.DateTimeField(auto_now_add=True)
+    cause = models.CharField(max_length=20, choices=Cause)
+    reason = models.CharField(max_length=500)
+    actor = models.CharField(max_length=254, help_text="E-mail at the time, or the rule.")
+    site_pk = models.BigIntegerField()
+    case_pk = models.BigIntegerField(db_index=True, help_text="Audit rows name the case by it.")
+    study_sha256 = models.CharField(
+        max_length=64, db_index=True, help_text="Of site and Study Instance UID."
+    )
+    images = models.PositiveIntegerField()
+    images_sha256 = models.CharField(
+        max_length=64, help_text="Over the sorted SHA-256 of the files, one a line."
+    )
+    rows = models.JSONField(default=dict, help_text="How many rows went, by kind.")
+    training = models.JSONField(
+        default=list, help_text="The runs that used its corrections, and the versions they made."
+    )
+
+    class Meta:
+        ordering = ["-id"]
+
+    def __str__(self) -> str:
+        return f"Tombstone {self.pk} of case {self.case_pk}"

@@ -113,7 +113,8 @@ def known_instances(site: Site, sop_instance_uids: Sequence[str]) -> list[Receiv
 def _known_bytes(sums: dict[Path, str], site: Site) -> dict[Path, Answer]:
     """The files whose very bytes are stored already: they need not be read again."""
     known = {one.sha256: one for one in _instances(site).filter(sha256__in=set(sums.values()))}
-    return {path: _again(path, known[sha]) for path, sha in sums.items() if sha in known}
+    answers = {path: _again(path, known[sha]) for path, sha in sums.items() if sha in known}
+    return {path: answer for path, answer in answers.items() if answer}
 
 
 def _check(sums: dict[Path, str], answers: dict[Path, Answer]) -> list[_Checked]:
@@ -199,8 +200,7 @@ def _sorted_out(files: list[_Checked], site: Site) -> tuple[dict[Path, Answer], 
     for one in files:
         uid = one.facts.sop_instance_uid
         if uid in stored:
-            same = stored[uid].sha256 == one.sha256
-            answers[one.path] = _again(one.path, stored[uid]) if same else _other_bytes()
+            answers[one.path] = _known(one, stored[uid])
         elif uid not in first:
             first[uid] = one
         elif first[uid].sha256 != one.sha256:
@@ -233,13 +233,29 @@ def _instances(site: Site) -> QuerySet[Instance]:
     )
 
 
-def _again(incoming: Path, instance: Instance) -> Received:
-    """The same bytes came again; if the stored file is gone, this is its second chance."""
+def _known(one: _Checked, instance: Instance) -> Answer:
+    if instance.sha256 != one.sha256:
+        return _other_bytes()
+    answer = _again(one.path, instance)
+    if answer is None:
+        raise IntegrityError("its study was deleted at this moment: look again")
+    return answer
+
+
+def _again(incoming: Path, instance: Instance) -> Received | None:
+    """The same bytes came again; if the stored file is gone, this is its second chance.
+
+    None when the study was just deleted: then the row is gone as well.
+    """
     final = storage.path_of(instance)
     if not final.exists():
         storage.sync([incoming])
-        storage.settle(incoming, final)
-        storage.sync_folders_of([final])
+        with transaction.atomic():
+            # Whoever deletes the study holds the row, and its files are set aside already.
+            if not Instance.objects.select_for_update().filter(pk=instance.pk).exists():
+                return None
+            storage.settle(incoming, final)
+            storage.sync_folders_of([final])
     return Received(instance, instance.series.study.case, new=False)
 
 

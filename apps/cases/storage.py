@@ -16,7 +16,7 @@ from django.conf import settings
 from django.core.files.uploadedfile import TemporaryUploadedFile, UploadedFile
 from django.core.files.uploadhandler import FileUploadHandler, TemporaryFileUploadHandler
 
-from apps.cases.models import Instance
+from apps.cases.models import Instance, Series
 
 _UID = re.compile(r"[0-9]+(\.[0-9]+)*")
 _CHUNK = 1024 * 1024
@@ -45,17 +45,22 @@ def ensure_room(size: int) -> None:
 
 
 def path_of(instance: Instance) -> Path:
-    """The file of an instance: site, then Study, Series and SOP Instance UID, as it says them."""
-    series = instance.series
-    uids = [
-        series.filed_under or series.study.study_instance_uid,
-        series.series_instance_uid,
-        instance.sop_instance_uid,
-    ]
-    if not all(_UID.fullmatch(uid) and len(uid) <= 64 for uid in uids):
+    """The file of an instance, in the folder of its series, by its SOP Instance UID."""
+    return series_folder(instance.series) / f"{_safe(instance.sop_instance_uid)}.dcm"
+
+
+def series_folder(series: Series) -> Path:
+    """Where the files of a series lie, and nothing else: site, then Study and Series Instance UID
+    as the files say them."""
+    study = series.study
+    uids = [series.filed_under or study.study_instance_uid, series.series_instance_uid]
+    return (settings.STORAGE_DIR / f"site-{study.site_id}").joinpath(*map(_safe, uids))
+
+
+def _safe(uid: str) -> str:
+    if not (_UID.fullmatch(uid) and len(uid) <= 64):
         raise ValueError("a UID with anything but digits and dots never names a file")
-    folder = settings.STORAGE_DIR / f"site-{instance.site_id}" / uids[0] / uids[1]
-    return folder / f"{uids[2]}.dcm"
+    return uid
 
 
 def take_in(source: Path) -> Path:

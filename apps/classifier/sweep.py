@@ -12,6 +12,7 @@ from apps.accounts.models import Notification, User
 from apps.accounts.notifications import forget_old, notify, send_mails
 from apps.accounts.permissions import Role
 from apps.cases.models import Case, Series
+from apps.cases.removal import finish_removals
 from apps.cases.storage import remove_stale_incoming
 from apps.classifier.lease import expired
 from apps.classifier.models import Prediction, TrainingRun
@@ -32,7 +33,7 @@ QUEUES = {"inference": (Prediction, predict), "training": (TrainingRun, train)}
 
 
 def sweep() -> None:
-    """Requeue expired leases, ask for late slices, nudge forgotten rows, clear lost uploads,
+    """Requeue expired leases, ask for late slices, nudge forgotten rows, clear away files,
     start the trainings that are due, and tell people what they should know."""
     for model, _task in QUEUES.values():
         take_back(model)
@@ -40,7 +41,7 @@ def sweep() -> None:
     for queue, (model, task) in QUEUES.items():
         _nudge_forgotten(queue, model, task)
     nudge_shadows()
-    clear_away_lost_uploads()
+    clear_away_files()
     give_up_waiting()
     start_due_runs()
     tell_of_failures()
@@ -62,12 +63,14 @@ def tell_of_failures() -> None:
         notify(admins, Notification.Kind.FAILED, key=key, path=reverse("operations:home"))
 
 
-def clear_away_lost_uploads() -> None:
-    """Remove files that killed uploads left; a full or absent disk must not stop the rest."""
+def clear_away_files() -> None:
+    """Remove what killed uploads left, and end deletions that were cut off; a full or absent disk
+    must not stop the rest."""
     try:
+        finish_removals()
         removed = remove_stale_incoming()
     except OSError:
-        log.exception("the incoming folder could not be cleared")
+        log.exception("files could not be cleared away")
         return
     if removed:
         log.warning("%d files of uploads that never ended were removed", removed)

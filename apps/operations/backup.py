@@ -10,6 +10,7 @@ import json
 import os
 import shutil
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +20,15 @@ from django.db.migrations.recorder import MigrationRecorder
 from django.utils import timezone
 
 from apps.accounts.models import User
-from apps.audit.models import AuditEvent
-from apps.cases import storage
-from apps.cases.models import Instance, Patient
+from apps.audit.models import AuditEvent, Tombstone
+from apps.audit.services import record
+from apps.cases import removal, storage
+from apps.cases.locks import files_stay
+from apps.cases.models import Instance, Patient, Study
+from apps.operations.deletion import DeletionRefused, delete_study, studies_by_sha256
 
 _LEFT_OUT = {"django_session"}  # nobody is logged in after a restore
-_NOT_YET_STORED = "incoming"
+_ON_THEIR_WAY = {"incoming", removal.FOLDER}  # in, and out
 
 
 class BackupError(Exception):
@@ -35,9 +39,23 @@ def back_up(target: Path) -> tuple[Path, list[str]]:
     """Write a backup below `target`; its folder, and what is wrong with the stored files.
 
     The rows are one snapshot. Files are read after it: a file is on disk before its row is
-    committed and never changes, so each row of the snapshot finds its own.
+    committed and never changes, so each row of the snapshot finds its own. Nothing is deleted
+    meanwhile.
     """
     _postgres_only()
+    with files_stay():
+        made, problems, files = _back_up(target)
+    record(
+        AuditEvent.Action.BACKED_UP,
+        actor="backup command",
+        backup=made.name,
+        files=files,
+        damaged=len(problems),
+    )
+    return made, problems
+
+
+def _back_up(target: Path) -> tuple[Path, list[str], int]:
     name = timezone.now().strftime("%Y-%m-%dT%H%M%SZ")
     partial, final = target / f".{name}.partial", target / name
     target.mkdir(mode=0o700, parents=True, exist_ok=True)  # it will hold patients' data
@@ -46,7 +64,8 @@ def back_up(target: Path) -> tuple[Path, list[str]]:
         cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
         tables = {table: _copy_out(cursor, table, partial) for table in _tables()}
         expected = dict(_files_of_rows())
-        migrations = _migrations()
+        migrations, deleted = _migrations(), _deleted_until_now()
+        sequences = _sequences(cursor)
     files = {str(path): _keep(_absolute(path), target) for path in _stored()}
     manifest = {
         "made": name,
@@ -54,19 +73,38 @@ def back_up(target: Path) -> tuple[Path, list[str]]:
         "files": files,
         "migrations": migrations,
         "training_key": _fingerprint(),
+        "sequences": sequences,
+        "deleted": deleted,
     }
     _write(partial / "manifest.json", json.dumps(manifest).encode())
     partial.rename(final)
-    return final, _problems(expected, files)
+    return final, _problems(expected, files), len(files)
 
 
-def restore(folder: Path) -> None:
+def forget_old(target: Path, keep: int) -> list[str]:
+    """Remove all but the newest `keep` backups, and the contents that only they held; their names.
+
+    What was deleted in the installation is gone for good once the last backup with it is.
+    """
+    made = _made(target)
+    for name in made[:-keep]:
+        shutil.rmtree(target / name)
+    kept = [_manifest(target / name)["files"].values() for name in made[-keep:]]
+    needed = {sha256 for files in kept for sha256 in files}
+    for content in [one for one in (target / "files").rglob("*") if one.is_file()]:
+        if content.name not in needed:
+            content.unlink()
+    return made[:-keep]
+
+
+def restore(folder: Path) -> list[str]:
     """Put a backup into an empty installation; raises BackupError before anything is changed.
 
-    Files first, each checked against its hash; the rows last, in one transaction.
+    Files first, each checked against its hash; the rows last, in one transaction. What newer
+    backups beside it know to be deleted is deleted again; returns why something was not.
     """
     _postgres_only()
-    manifest = json.loads((folder / "manifest.json").read_text())
+    manifest = _manifest(folder)
     _refuse_other_place(manifest)
     for table, facts in manifest["tables"].items():
         if storage.sha256_of(folder / f"{table}.copy") != facts["sha256"]:
@@ -78,7 +116,43 @@ def restore(folder: Path) -> None:
             cursor.execute(f"DELETE FROM {_quoted(table)}")  # noqa: S608  what migrations made
         for table, facts in manifest["tables"].items():
             _copy_in(cursor, table, facts["columns"], folder)
-        _reset_sequences(cursor)
+        for sequence, value in manifest["sequences"].items():
+            cursor.execute("SELECT setval(%s::regclass, %s)", [sequence, value])
+        record(AuditEvent.Action.RESTORED, actor="restore command", backup=manifest["made"])
+    return _delete_again(folder)
+
+
+def _delete_again(folder: Path) -> list[str]:
+    """A restore must not bring back what was deleted after the backup was made."""
+    stored, left = studies_by_sha256(), []
+    for one in _deleted_later(folder):
+        study = Study.objects.filter(pk=stored.get(one["study_sha256"])).first()
+        if study is None or study.received_at > datetime.fromisoformat(one["at"]):
+            continue
+        try:
+            delete_study(study, cause="restore", reason=one["reason"], actor=one["actor"])
+        except DeletionRefused as refused:
+            left.append(f"Study {study.pk} was deleted after the backup, and not again: {refused}")
+    return left
+
+
+def _deleted_later(folder: Path) -> list[dict[str, str]]:
+    newer = [name for name in _made(folder.parent) if name > folder.name]
+    return _manifest(folder.parent / newer[-1])["deleted"] if newer else []
+
+
+def _deleted_until_now() -> list[dict[str, str]]:
+    rows = Tombstone.objects.order_by("pk").values("study_sha256", "reason", "actor", "at")
+    return [row | {"at": row["at"].isoformat()} for row in rows]
+
+
+def _made(target: Path) -> list[str]:
+    """The whole backups in a folder, the oldest first."""
+    return sorted(one.parent.name for one in target.glob("[0-9]*/manifest.json"))
+
+
+def _manifest(folder: Path) -> dict[str, Any]:
+    return json.loads((folder / "manifest.json").read_text())
 
 
 def _refuse_other_place(manifest: dict[str, Any]) -> None:
@@ -124,14 +198,13 @@ def _copy_in(cursor: Any, table: str, columns: list[str], folder: Path) -> None:
         cursor.copy_expert(f"COPY {_quoted(table)} ({_list(columns)}) FROM STDIN", stream)
 
 
-def _reset_sequences(cursor: Any) -> None:
-    for sequence in connection.introspection.sequence_list():
-        table, column = _quoted(sequence["table"]), _quoted(sequence["column"])
-        cursor.execute(
-            f"SELECT setval(pg_get_serial_sequence(%s, %s), coalesce(max({column}), 0) + 1, false)"  # noqa: S608
-            f" FROM {table}",
-            [table, sequence["column"]],
-        )
+def _sequences(cursor: Any) -> dict[str, int]:
+    """Where the numbers of rows stand: that of a deleted row is never given again."""
+    cursor.execute(
+        "SELECT quote_ident(sequencename), last_value FROM pg_sequences "
+        "WHERE schemaname = current_schema() AND last_value IS NOT NULL"
+    )
+    return dict(cursor.fetchall())
 
 
 def _quoted(name: str) -> str:
@@ -170,7 +243,7 @@ def _stored() -> Iterator[Path]:
     for name, folder in _folders().items():
         for path in sorted(folder.rglob("*")):
             inside = path.relative_to(folder)
-            if path.is_file() and inside.parts[0] != _NOT_YET_STORED:
+            if path.is_file() and inside.parts[0] not in _ON_THEIR_WAY:
                 yield Path(name) / inside
 
 

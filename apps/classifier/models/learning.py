@@ -64,6 +64,12 @@ class TrainingRun(models.Model):
     def __str__(self) -> str:
         return f"Training run {self.pk} ({self.task}, {self.status})"
 
+    @property
+    def deleted_corrections(self) -> int:
+        """How many of the corrections that it froze were deleted since, with their patients."""
+        listed = {one["example"] for one in self.dataset.get("corrections", [])}
+        return len(listed) - TrainingExample.objects.filter(public_id__in=listed).count()
+
 
 class TrainingExample(models.Model):
     """A doctor's correction, sent on for retraining with the right label."""

@@ -17,7 +17,9 @@ class Command(BaseCommand):
     def handle(self, *args, folder, **options) -> None:
         call_command("migrate", interactive=False, verbosity=0)
         try:
-            restore(folder)
+            left = restore(folder)
         except (BackupError, FileNotFoundError) as error:
             raise CommandError(str(error)) from error
         self.stdout.write("Restored. Everybody logs in again.")
+        if left:
+            raise CommandError("\n".join(left))
