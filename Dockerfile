@@ -31,7 +31,7 @@ RUN apt-get update \
  && rm -rf /var/lib/apt/lists/* /var/cache/apt/*.bin \
  && pip uninstall -y -q setuptools wheel pip \
  && useradd --uid 10001 --user-group --no-create-home --shell /usr/sbin/nologin app \
- && install -d -o app -g app /data/dicom /data/models /data/training
+ && install -d -o app -g app /data/dicom /data/models /data/training /backup
 COPY --from=packages /opt/venv /opt/venv
 WORKDIR /app
 COPY . .

@@ -15,6 +15,7 @@ from tests.test_deployment import (
     of_kind,
     pod_of,
     stub_programs,
+    the,
 )
 
 
@@ -66,6 +67,10 @@ def test_compose_runs_the_same_roles_with_the_same_settings(tmp_path):
     services = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]
     roles = {m["metadata"]["name"] for m in of_kind("k8s/base", "Deployment")} | {"migrate"}
     ours = {name: service for name, service in services.items() if "build" in service}
+    by_hand = ours.pop("backup")
+    (nightly,) = pod_of(the("k8s/base", "CronJob", "backup"))["containers"]
+    assert by_hand["command"] == nightly["args"]
+    assert by_hand["profiles"]
     assert set(ours) == roles
     made = set(secrets_made(tmp_path)["cancer-prediction-system"]) - {"EMAIL_URL"}
     for name, service in ours.items():
