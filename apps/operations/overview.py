@@ -11,7 +11,7 @@ from django.db.models import Count, Model
 from django.utils import timezone
 from kombu.exceptions import OperationalError
 
-from apps.audit.models import AuditEvent
+from apps.audit.models import AuditEvent, Tombstone
 from apps.cases.models import Case
 from apps.classifier.activation import why_not_activate
 from apps.classifier.models import ModelVersion, Prediction, TrainingExample, TrainingRun
@@ -36,6 +36,8 @@ def overview() -> dict[str, Any]:
         "alerts": open_alerts(),
         "ai_off": why_off(),
         "disk": disk(),
+        "backup": AuditEvent.objects.filter(action=AuditEvent.Action.BACKED_UP).first(),
+        "deleted": Tombstone.objects.count(),
         "active": ModelVersion.objects.filter(status="active").order_by("task"),
         "candidates": candidates_waiting(),
         "open_runs": TrainingRun.objects.filter(status__in=["queued", "running"]),

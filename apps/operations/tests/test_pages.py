@@ -8,7 +8,8 @@ import pytest
 from django.conf import settings as django_settings
 from django.urls import reverse
 
-from apps.audit.models import AuditEvent
+from apps.audit.models import AuditEvent, Tombstone
+from apps.audit.services import record
 from apps.cases import storage
 from apps.cases.tests.factories import make_case, small_phantom
 from apps.classifier.model_files import keep_weights
@@ -122,6 +123,20 @@ def test_a_failed_prediction_is_asked_again_by_one_click(admin, people):
     assert Prediction.objects.filter(status="queued").count() == 1
     assert "no longer failed" in admin.post(address, follow=True).content.decode()
     empty_broker()
+
+
+def test_the_overview_tells_of_the_last_backup_and_of_deleted_studies(people, admin):
+    def shown() -> str:
+        return " ".join(admin.get("/operations/").content.decode().split())
+
+    assert "none was made by this program" in shown()
+    assert "no study" in shown()
+    for damaged in (0, 3):
+        record("backed_up", actor="backup command", backup="x", files=1200, damaged=damaged)
+        assert "1,200 files" in shown()
+        assert ("3 of them damaged" in shown()) == bool(damaged)
+    Tombstone.objects.create(site_pk=1, case_pk=1, images=0)
+    assert 'audit/tombstone/">1 study' in shown()
 
 
 def test_the_overview_warns_of_a_filling_disk_and_then_says_that_uploads_are_refused(
