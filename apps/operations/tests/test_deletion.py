@@ -279,6 +279,12 @@ def test_the_command_only_tells_until_it_is_told_to_delete(case: Case, people: P
     assert not Study.objects.exists()
 
 
+def test_a_patient_id_can_come_where_no_list_of_processes_shows_it(case, people, monkeypatch):
+    monkeypatch.setattr("sys.stdin", StringIO("QX-77Z13\n"))
+    words = ["--site", people.home.name, "--patient", "-", "--by", people.admin.email]
+    assert "1 verdict" in command(*words, "--reason", "asked")
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [

@@ -1,5 +1,7 @@
 """Delete a patient's studies for good, at somebody's request."""
 
+import sys
+
 from django.core.management.base import BaseCommand, CommandError
 from django.db.models import QuerySet
 
@@ -20,13 +22,18 @@ class Command(BaseCommand):
     def add_arguments(self, parser):
         parser.add_argument("--site", required=True, help="name of the site")
         which = parser.add_mutually_exclusive_group(required=True)
-        which.add_argument("--patient", help="Patient ID: all of their studies")
+        which.add_argument(
+            "--patient",
+            help="Patient ID, of which all studies go; - reads it from standard input, so that no "
+            "list of processes and no cluster's log shows it",
+        )
         which.add_argument("--study", help="Study Instance UID: this one")
         parser.add_argument("--by", required=True, help="e-mail of the admin who is responsible")
         parser.add_argument("--reason", required=True, help="stays: do not name the patient in it")
         parser.add_argument("--delete", action="store_true", help="do it, not only say it")
 
     def handle(self, *args, site, patient, study, by, reason, delete, **options) -> None:
+        patient = sys.stdin.readline().strip() if patient == "-" else patient
         user, studies = _admin(by), list(_studies(site, patient, study))
         if not studies:
             raise CommandError("No study was found. Nothing was deleted.")
