@@ -8,10 +8,10 @@ function csrfToken() {
   return document.querySelector('meta[name="csrf-token"]')?.content || document.cookie.match(/(?:^|; )csrftoken=([^;]+)/)?.[1] || "";
 }
 
-/** The server's answer as data; raises ViewerError with `status`, and `words` where the server says why. */
+/** The server's answer as data; what is written arrives though the page is left. Raises ViewerError with `status`, and `words` where the server says why. */
 export async function ask(url, method = "GET", body = undefined) {
   const headers = { Accept: "application/json", ...(method !== "GET" && { "X-CSRFToken": csrfToken() }), ...(body && { "Content-Type": "application/json" }) };
-  const response = await fetchOrExplain(url, { method, headers, body: body && JSON.stringify(body) });
+  const response = await fetchOrExplain(url, { method, headers, keepalive: method !== "GET", body: body && JSON.stringify(body) });
   return response.status === 204 ? null : response.json();
 }
 

@@ -2,7 +2,7 @@
 import { CanvasScreen } from "./canvas_screen.js";
 import { Cine } from "./cine.js";
 import { element } from "./dom.js";
-import { along, placement, positionOf, toPixel, toScreen } from "./geometry.js";
+import { along, dot, normal, placement, positionOf, toPixel, toScreen } from "./geometry.js";
 import { Heatmaps } from "./heatmap.js";
 import { Keeping } from "./keeping.js";
 import { Gestures } from "./gestures.js";
@@ -20,6 +20,8 @@ import { clamp, flipped, FRESH, moved, presentationOf, rotated, viewOf, windowDr
 import { Tables } from "./voi.js";
 
 const MEASURING = new Set(TOOLS.filter((tool) => tool.measures).map((tool) => tool.name));
+// The cosine of the angle, 14 degrees, within which slices look the same way.
+const SAME_WAY = 0.97;
 
 class CtViewer extends HTMLElement {
   #findings = [];
@@ -112,6 +114,14 @@ class CtViewer extends HTMLElement {
   get range() {
     const instances = this.manifest?.instances ?? [];
     return instances.length && instances.every((one) => one.placed) ? [along(instances[0]), along(instances.at(-1))] : null;
+  }
+
+  /** The unit vector along which positions count; null where slices do not say it or look several ways. */
+  get normal() {
+    const instances = this.manifest?.instances ?? [];
+    if (!instances.length || !instances.every((one) => one.placed)) return null;
+    const first = normal(instances[0]);
+    return instances.every((one) => dot(normal(one), first) > SAME_WAY) ? first : null;
   }
 
   /** Shows the slice that lies nearest to a position along the normal. */
@@ -271,9 +281,12 @@ class CtViewer extends HTMLElement {
   }
 
   #removeMeasurements(onlySelected) {
+    // The three planes show no measurements, and what is not seen is not deleted.
+    if (this.mpr) return this.notices.note("Close the other planes first: measurements are shown on the single image.", "");
     const gone = this.screen.removeMeasurements?.(onlySelected) ?? [];
     gone.forEach((id) => this.#keeping.removed(id));
-    if (!gone.length) this.notices.note(onlySelected ? "Choose a measurement of yours first; others' are theirs to delete." : "There is no measurement of yours on this image.", "");
+    if (gone.length) return undefined;
+    return this.notices.note(onlySelected ? "Choose a measurement of yours on this image first; others' are theirs to delete." : "There is no measurement of yours on this image.", "");
   }
 
   // ---------- Other planes ----------

@@ -113,6 +113,7 @@ export class WebGlScreen {
   #viewport;
   #group;
   #shown = -1;
+  #latest = -1; // what was last asked for, and is on screen while WebGL comes after
   #wanted = null;
   #busy = false;
   #size = "";
@@ -161,7 +162,7 @@ export class WebGlScreen {
   async open(index) {
     await this.#viewport.setStack(this.slices.instances.map((one) => this.#imageId(one.index)), index);
     this.#viewport.setProperties({ interpolationType: Enums.InterpolationType.LINEAR });
-    this.#shown = index;
+    this.#shown = this.#latest = index;
   }
 
   #measuringTools() {
@@ -239,11 +240,12 @@ export class WebGlScreen {
     }
   }
 
-  /** Takes off one's own measurements: the chosen ones, or all on the slice on screen. Gives their ids. */
+  /** Takes off one's own measurements on the slice on screen: the chosen ones, or all. Gives their ids. */
   removeMeasurements(onlySelected) {
     const selected = new Set(annotation.selection.getAnnotationsSelected());
-    const here = this.#imageId(this.#shown);
-    const gone = this.#mine().filter((one) => !this.#theirs.has(one.annotationUID) && (onlySelected ? selected.has(one.annotationUID) : one.metadata.referencedImageId === here));
+    const here = this.#imageId(this.#latest);
+    const gone = this.#mine().filter(({ annotationUID: id, metadata }) => (
+      metadata.referencedImageId === here && !this.#theirs.has(id) && (!onlySelected || selected.has(id))));
     gone.forEach((one) => this.removeMeasurement(one.annotationUID));
     return gone.map((one) => one.annotationUID);
   }
@@ -254,6 +256,7 @@ export class WebGlScreen {
   }
 
   draw(instance, hu, view, place) {
+    this.#latest = instance.index;
     this.#wanted = { instance, view: { ...view }, place };
     clearTimeout(this.#rest);
     if (this.#fastest <= SLOW_MS) return this.#start();
