@@ -19,6 +19,7 @@ from tests.people import logged_in
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 UPLOADS = "**/api/v1/uploads/batch/"
+KNOWN = "**/api/v1/uploads/known/"
 
 
 @pytest.fixture
@@ -236,6 +237,68 @@ def test_more_files_than_one_upload_may_hold_are_refused_in_words(desk, tmp_path
     assert not Instance.objects.exists()
 
 
+def test_what_is_dropped_later_counts_with_what_is_on_its_way(desk, tmp_path, settings):
+    settings.MAX_UPLOAD_FILES = 3
+    desk.reload()
+    desk.route(UPLOADS, lambda route: None)  # never answered
+    paths = study(tmp_path, slices=4)
+    choose(desk, *paths[:2])
+    expect(desk.get_by_text("Sending 0 of 2 files")).to_be_visible()
+    choose(desk, *paths[2:])
+    expect(desk.get_by_text("these are 4 files; at most 3 can be sent at once")).to_be_visible()
+    expect(desk.get_by_text("Sending 0 of 2 files")).to_be_visible()
+
+
+def test_the_zips_of_one_upload_hold_no_more_than_it_may(desk, tmp_path, settings):
+    settings.MAX_UPLOAD_FILES = 3
+    desk.reload()
+    paths = study(tmp_path, slices=4)
+    zips = [
+        packed(tmp_path / f"{n}.zip", {path.name: path for path in some})
+        for n, some in enumerate((paths[:2], paths[2:]))
+    ]
+    choose(desk, *zips)
+    expect(desk.get_by_text("2 images received")).to_be_visible()
+    expect(desk.locator("[data-refused] tr")).to_have_count(1)
+    expect(desk.locator("[data-refused]")).to_contain_text("4 files; at most 3 can be sent at once")
+
+
+def test_a_file_of_a_zip_that_is_too_large_to_send_is_not_unpacked(desk, tmp_path, settings):
+    settings.MAX_UPLOAD_MB = 1
+    desk.reload()
+    archive = packed(tmp_path / "cd.zip", {"1.dcm": study(tmp_path, slices=1)[0]})
+    with zipfile.ZipFile(archive, "a", zipfile.ZIP_STORED) as more:
+        more.writestr("large.dcm", b"x" * 2_000_000)
+    damaged = bytearray(archive.read_bytes())
+    damaged[damaged.find(b"x" * 1000) + 1] = ord("y")  # unpacking it would find this
+    archive.write_bytes(damaged)
+    choose(desk, archive)
+    expect(desk.get_by_text("1 image received")).to_be_visible()
+    expect(desk.locator("[data-refused]")).to_contain_text("too large: at most 1 MB")
+
+
+def test_while_files_are_read_the_upload_is_under_way(desk, tmp_path):
+    held: list[Route] = []
+    asked: list[str] = []
+    desk.on("dialog", lambda dialog: (asked.append(dialog.type), dialog.dismiss()))
+    desk.route(KNOWN, lambda route: held.append(route))
+    desk.mouse.click(400, 5)  # browsers warn only after the person did something on the page
+    paths = study(tmp_path, slices=5)
+    choose(desk, *paths[:3])
+    expect(desk.get_by_text("Reading the files")).to_be_visible()
+    expect(desk.get_by_role("button", name="Stop")).to_be_visible()
+    for name in ("Close", "Download the list"):
+        expect(desk.get_by_role("button", name=name)).to_be_hidden()
+    choose(desk, *paths[3:])
+    with desk.expect_event("dialog"):
+        desk.close(run_before_unload=True)
+    assert asked == ["beforeunload"]
+    desk.unroute(KNOWN)
+    held[0].continue_()
+    expect(desk.get_by_text("5 images received")).to_be_visible()
+    expect(desk.locator("[data-studies]")).to_contain_text("5 of 5 images")
+
+
 def test_leaving_the_page_during_an_upload_warns(desk, tmp_path):
     asked: list[str] = []
 
@@ -266,8 +329,59 @@ def test_a_stopped_upload_can_be_taken_up_again(desk, tmp_path):
 def test_somebody_logged_out_meanwhile_is_told_and_loses_nothing(desk, tmp_path):
     desk.context.clear_cookies()
     choose(desk, *study(tmp_path))
-    expect(desk.get_by_text("Log in again in another tab")).to_be_visible()
+    expect(desk.locator("[data-headline]")).to_contain_text("Log in again in another tab")
     expect(desk.get_by_role("button", name="Try again")).to_be_visible()
+
+
+def test_what_was_still_queued_when_somebody_was_logged_out_is_not_sent_either(
+    desk, tmp_path, settings
+):
+    settings.MAX_UPLOAD_MB = 1  # so that each file goes in a request of its own
+    desk.reload()
+    desk.route(UPLOADS, lambda route: route.fulfill(status=401, json={}))
+    paths = [tmp_path / f"{n}.txt" for n in range(7)]
+    for path in paths:
+        path.write_bytes(b"x" * 600_000)
+    choose(desk, *paths)
+    expect(desk.locator("[data-headline]")).to_contain_text("7 files not sent")
+    with desk.expect_download() as download:
+        desk.get_by_role("button", name="Download the list").click()
+    told = list(csv.reader(Path(download.value.path()).read_text("utf-8-sig").splitlines()))
+    expected = {(path.name, "not sent") for path in paths}
+    assert {(name, outcome) for name, outcome, _ in told[1:]} == expected
+    assert len(told) == 8
+
+
+def test_a_file_that_is_gone_from_the_disk_is_not_called_a_lost_connection(desk, tmp_path):
+    paths = study(tmp_path)
+
+    def remove_one(route: Route) -> None:
+        paths[0].unlink(missing_ok=True)
+        route.continue_()
+
+    desk.route(KNOWN, remove_one)
+    choose(desk, *paths)
+    expect(desk.locator("[data-refused]")).to_contain_text("This file can no longer be read.")
+    expect(desk.get_by_text("2 images received")).to_be_visible()
+    expect(desk.locator("[data-refused] tr")).to_have_count(1)
+
+
+def test_what_a_lost_connection_stopped_goes_on_when_it_is_back(
+    page, live_server, people, tmp_path
+):
+    page.clock.install()
+    log_in(page, live_server.url, people.technician)
+    page.goto(f"{live_server.url}/labtech/")
+    page.context.set_offline(True)
+    choose(page, *study(tmp_path, slices=2))
+    lost = page.get_by_text("The connection was lost. What arrived is kept. 2 files not sent.")
+    for _ in range(100):  # the waits between the tries
+        if lost.is_visible():
+            break
+        page.clock.run_for(2000)
+    expect(lost).to_be_visible()
+    page.context.set_offline(False)
+    expect(page.get_by_text("2 images received")).to_be_visible()
 
 
 def test_the_list_refreshes_itself_but_not_under_the_pointer(desk, live_server, people):

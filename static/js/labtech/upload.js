@@ -17,10 +17,6 @@
   const MOST_ANSWERS = 2000;
   const WORTH_REPEATING = new Set([0, 429, 500, 502, 503, 504]);
 
-  function csrfToken() {
-    return document.querySelector('meta[name="csrf-token"]')?.content || "";
-  }
-
   const { plural, sha256Of } = window;
 
   // ---------- One upload area ----------
@@ -47,7 +43,13 @@
     }
 
     get active() {
-      return this.running.size > 0 || (this.queue.length + this.unsorted.length > 0 && !this.stopped);
+      return this.running.size > 0 || (!this.stopped && (Boolean(this.sorting) || this.queue.length + this.unsorted.length > 0));
+    }
+
+    // While it is active only what was given up; afterwards also what nobody came to.
+    get notSent() {
+      if (this.active) return this.failed;
+      return [...this.failed, ...this.queue, ...(this.sorting || []).filter((job) => !job.gone), ...this.unsorted];
     }
 
     listen() {
@@ -84,15 +86,18 @@
       window.addEventListener("beforeunload", (event) => {
         if (this.active) event.preventDefault();
       });
-      window.addEventListener("online", () => this.pump());
+      window.addEventListener("online", () => {
+        if (!this.stopped && this.failed.some((job) => job.lost)) this.retry((job) => job.lost);
+      });
     }
 
     async add(files) {
       files = files.filter((file) => !window.isClutter(file.name));
       if (!files.length) return window.showToast?.("There was no file to send in what you chose.", "warning");
-      const tooMuch = this.tooMuch(files);
+      const done = !this.active && !this.sorting && !this.notSent.length;
+      const tooMuch = this.tooMuch(files, done ? 0 : this.total, done ? 0 : this.totalBytes);
       if (tooMuch) return window.showToast?.(tooMuch, "error");
-      if (!this.active && !this.failed.length) this.reset();
+      if (done) this.reset();
       this.stopped = false;
       this.startedAt ||= performance.now();
       this.root.classList.add("has-files");
@@ -108,28 +113,39 @@
       this.unsorted.push(job);
     }
 
-    tooMuch(files) {
+    // Together with the files and bytes that this upload holds already.
+    tooMuch(files, held, heldBytes) {
       const { maxFiles, maxTotalMb } = this.root.dataset;
-      const bytes = files.reduce((sum, file) => sum + file.size, 0);
-      if (files.length > Number(maxFiles)) return `These are ${plural(files.length, "file")}; at most ${Number(maxFiles).toLocaleString("en-GB")} can be sent at once. Nothing was sent. Choose one study at a time.`;
-      if (bytes > Number(maxTotalMb) * 1024 * 1024) return `This is ${(bytes / 1e9).toFixed(1)} GB; at most ${(Number(maxTotalMb) / 1024).toFixed(1)} GB can be sent at once. Nothing was sent. Choose one study at a time.`;
+      const count = held + files.length;
+      const bytes = files.reduce((sum, file) => sum + file.size, heldBytes);
+      const others = held ? "With the others of this upload these" : "These";
+      const advice = held ? "They were not sent. Send them when this upload is done." : "Nothing was sent. Choose one study at a time.";
+      if (count > Number(maxFiles)) return `${others} are ${plural(count, "file")}; at most ${Number(maxFiles).toLocaleString("en-GB")} can be sent at once. ${advice}`;
+      if (bytes > Number(maxTotalMb) * 1024 * 1024) return `${others} are ${(bytes / 1e9).toFixed(1)} GB; at most ${(Number(maxTotalMb) / 1024).toFixed(1)} GB can be sent at once. ${advice}`;
       return "";
     }
 
     // Read the files' heads, so that totals are told per study and nothing is sent that the server has.
     async sort() {
       if (this.sorting) return; // these come behind those that are being sorted
-      this.sorting = true;
-      for (let most = SORT_FIRST; this.unsorted.length && !this.stopped; most = SORT_AT_ONCE) {
-        const jobs = this.nextToSort(most);
-        await this.readHeads(jobs);
-        const known = await this.ask(jobs);
-        for (const job of jobs) this.sorted(job, known.get(job));
-        this.pump();
-        while (!this.stopped && jobs.some((job) => job.open) && this.waitingBytes() > UNPACKED_BYTES) await new Promise((done) => setTimeout(done, 50));
+      this.sorting = []; // what is being read now
+      try {
+        for (let most = SORT_FIRST; this.unsorted.length && !this.stopped; most = SORT_AT_ONCE) await this.sortSome(this.nextToSort(most));
+      } finally {
+        this.sorting = false;
+        this.show();
       }
-      this.sorting = false;
+    }
+
+    async sortSome(jobs) {
+      this.sorting = jobs;
       this.show();
+      await this.readHeads(jobs);
+      const known = await this.ask(jobs);
+      this.sorting = [];
+      for (const job of jobs) this.sorted(job, known.get(job));
+      this.pump();
+      while (!this.stopped && jobs.some((job) => job.open) && this.waitingBytes() > UNPACKED_BYTES) await new Promise((done) => setTimeout(done, 50));
     }
 
     waitingBytes() {
@@ -144,7 +160,7 @@
 
     sorted(job, known) {
       if (job.gone) return;
-      if (this.stopped) this.fail(job);
+      if (this.stopped || !job.read) this.fail(job);
       else if (known) this.settle(job, 200, known);
       else if (job.size > this.maxBytes) this.refuse(job, this.tooLarge());
       else this.queue.push(job);
@@ -163,13 +179,13 @@
     }
 
     async readHead(job) {
+      if (job.open && job.size > this.maxBytes) return this.refuseUnsent(job, this.tooLarge());
       try {
         job.file ??= await job.open();
       } catch {
-        job.gone = true;
-        return this.refuse(job, "This file in the ZIP is damaged. Unpack the ZIP, and send the file.");
+        return this.refuseUnsent(job, "This file in the ZIP is damaged. Unpack the ZIP, and send the file.");
       }
-      Object.assign(job, await window.uidsOf(job.file));
+      Object.assign(job, await window.uidsOf(job.file), { read: true });
       if (job.zip) await this.unpack(job);
     }
 
@@ -179,21 +195,21 @@
       try {
         files = await window.filesInZip(zip.file, this.root.dataset.unzipUrl);
       } catch {
-        if (zip.size > this.maxBytes) this.refuseZip(zip, "This ZIP is damaged, incomplete or protected with a password. Unpack it, and drop the folder.");
+        if (zip.size > this.maxBytes) this.refuseUnsent(zip, "This ZIP is damaged, incomplete or protected with a password. Unpack it, and drop the folder.");
         return;
       }
-      const tooMuch = this.tooMuch(files);
-      if (zip.depth >= DEEPEST_ZIP) return this.refuseZip(zip, `ZIPs lie in ZIPs more than ${DEEPEST_ZIP} deep. Unpack them, and send the files.`);
-      if (tooMuch) return this.refuseZip(zip, tooMuch);
+      const tooMuch = this.tooMuch(files, this.total - 1, this.totalBytes - zip.size);
+      if (zip.depth >= DEEPEST_ZIP) return this.refuseUnsent(zip, `ZIPs lie in ZIPs more than ${DEEPEST_ZIP} deep. Unpack them, and send the files.`);
+      if (tooMuch) return this.refuseUnsent(zip, tooMuch);
       zip.gone = true;
       this.total -= 1;
       this.totalBytes -= zip.size;
       for (const { name, size, open } of files) this.take({ name: `${zip.name}/${name}`, size, open, sent: 0, tries: 0, depth: zip.depth + 1 });
     }
 
-    refuseZip(zip, reason) {
-      zip.gone = true;
-      this.refuse(zip, reason);
+    refuseUnsent(job, reason) {
+      job.gone = true;
+      this.refuse(job, reason);
     }
 
     // Which images are here already? The same identification is not enough: the bytes must be the same.
@@ -201,21 +217,11 @@
       const found = new Map();
       const named = jobs.filter((job) => job.sop && !job.gone);
       if (!named.length || this.stopped || !window.crypto?.subtle) return found;
-      let known;
-      try {
-        const answer = await fetch(this.root.dataset.knownUrl, {
-          method: "POST",
-          headers: { "Content-Type": "application/json", "X-CSRFToken": csrfToken() },
-          body: JSON.stringify({ sop_instance_uids: named.map((job) => job.sop) }),
-        });
-        if (!answer.ok) return found;
-        known = (await answer.json()).known;
-      } catch {
-        return found; // then everything is sent, and the server says what it knew
-      }
+      const known = await window.askKnown(this.root.dataset.knownUrl, named.map((job) => job.sop));
       for (const job of named.filter((one) => known[one.sop])) {
         const { sha256, ...told } = known[job.sop];
-        if ((await sha256Of(job.file)) === sha256) found.set(job, told);
+        const here = await sha256Of(job.file).catch(() => ""); // it can be read no more: sending it says so
+        if (here === sha256) found.set(job, told);
       }
       return found;
     }
@@ -239,6 +245,7 @@
     async send(batch) {
       this.running.add(batch);
       const { status, answer } = await this.post(batch);
+      if (status === 0 && !batch.stopped) for (const job of batch.jobs) job.unreadable = !(await window.canBeRead(job.file));
       this.running.delete(batch);
       if (!batch.stopped && batch.jobs[0].zip && status === 200) this.unpacked(batch.jobs[0], answer.answers);
       else if (!batch.stopped) batch.jobs.forEach((job, place) => this.settle(job, status, answer?.answers?.[place] || answer));
@@ -247,24 +254,15 @@
     }
 
     post(batch) {
-      return new Promise((done) => {
-        const request = (batch.request = new XMLHttpRequest());
-        request.open("POST", batch.jobs[0].zip ? this.root.dataset.zipUrl : this.root.dataset.url);
-        request.responseType = "json";
-        request.setRequestHeader("X-CSRFToken", csrfToken());
-        request.setRequestHeader("Accept", "application/json");
-        request.upload.addEventListener("progress", (event) => {
-          batch.sent = Math.min(event.loaded, batch.bytes);
-          this.show();
-        });
-        request.addEventListener("loadend", () => done({ status: request.status, answer: request.response }));
-        const form = new FormData();
-        for (const job of batch.jobs) form.append("file", job.file, job.name.split("/").pop());
-        request.send(form);
+      const url = batch.jobs[0].zip ? this.root.dataset.zipUrl : this.root.dataset.url;
+      return window.postFiles(url, batch, (bytes) => {
+        batch.sent = Math.min(bytes, batch.bytes);
+        this.show();
       });
     }
 
     settle(job, status, answer) {
+      if (job.unreadable) return this.refuse(job, "This file can no longer be read. Choose it again.");
       if (WORTH_REPEATING.has(status)) return this.later(job, status);
       if (status === 401 || status === 403) {
         this.stopped = true;
@@ -307,7 +305,7 @@
       job.tries += 1;
       if (wait === undefined) {
         job.tries = 0;
-        this.fail(job);
+        this.fail(job, status === 0);
         this.problem = status === 0 ? "The connection was lost. What arrived is kept." : "The server could not take some files. What arrived is kept.";
         return;
       }
@@ -321,7 +319,8 @@
     }
 
     // What was unpacked is unpacked again when it is tried again.
-    fail(job) {
+    fail(job, lost = false) {
+      Object.assign(job, { read: false, lost });
       if (job.open) job.file = undefined;
       this.failed.push(job);
     }
@@ -372,12 +371,13 @@
     }
 
     // What arrived although its answer was lost is found by asking, and not sent again.
-    async retry() {
+    async retry(wanted = () => true) {
+      this.unsorted.push(...this.failed.filter(wanted));
+      this.failed = this.failed.filter((job) => !wanted(job));
       this.stopped = false;
-      this.problem = "";
-      this.unsorted.push(...this.failed.splice(0));
+      if (!this.failed.length) this.problem = "";
       this.startedAt = performance.now() - 1;
-      this.show();
+      this.pump();
       await this.sort();
     }
 

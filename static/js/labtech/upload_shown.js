@@ -20,11 +20,12 @@
   window.drawUpload = function (upload) {
     const sending = [...upload.running].reduce((sum, batch) => sum + batch.sent, 0);
     const bytes = upload.doneBytes + sending;
+    const { notSent } = upload;
     const bar = upload.part("bar");
     bar.max = Math.max(upload.totalBytes, 1);
     bar.value = bytes;
-    bar.classList.toggle("done", !upload.active && !upload.failed.length);
-    bar.classList.toggle("failed", !upload.active && upload.failed.length > 0);
+    bar.classList.toggle("done", !upload.active && !notSent.length);
+    bar.classList.toggle("failed", !upload.active && notSent.length > 0);
     upload.part("headline").textContent = headline(upload);
     if (upload.active) {
       const seconds = (performance.now() - upload.startedAt) / 1000;
@@ -32,11 +33,11 @@
     }
     upload.part("counts").textContent = [
       `${upload.received} received`, upload.known && `${upload.known} already here`, upload.refused.length && `${upload.refused.length} not taken`,
-      upload.failed.length && `${upload.failed.length} not sent`,
+      notSent.length && `${notSent.length} not sent`,
     ].filter(Boolean).join(" · ");
     upload.part("stop").hidden = !upload.active;
-    upload.part("retry").hidden = upload.active || !upload.failed.length;
-    upload.part("close").hidden = upload.active;
+    upload.part("retry").hidden = upload.active || Boolean(upload.sorting) || !notSent.length;
+    upload.part("close").hidden = upload.active || Boolean(upload.sorting);
     upload.part("download").hidden = upload.active || !upload.total;
     drawStudies(upload);
   };
@@ -44,8 +45,9 @@
   function headline(upload) {
     const zip = [...upload.running].find((batch) => batch.jobs[0].zip && batch.bytes && batch.sent >= batch.bytes);
     if (zip) return `Taking in the files of ${zip.jobs[0].name}`;
+    if (upload.sorting && upload.active && !upload.running.size && !upload.received && !upload.known) return "Reading the files";
     if (upload.active) return `Sending ${upload.settled.toLocaleString("en-GB")} of ${plural(upload.total, "file")}`;
-    if (upload.failed.length) return `${upload.problem} ${plural(upload.failed.length, "file")} not sent.`;
+    if (upload.notSent.length) return `${upload.problem} ${plural(upload.notSent.length, "file")} not sent.`;
     if (!upload.received && !upload.known) return "Nothing was taken";
     return upload.received ? `${plural(upload.received, "image")} received` : "All of these were already here";
   }
@@ -114,7 +116,7 @@
   window.downloadAnswers = function (upload) {
     // A leading apostrophe keeps spreadsheets from running a file name as a formula.
     const cell = (text) => `"${(/^[=+\-@\t]/.test(text) ? `'${text}` : text).replaceAll('"', '""')}"`;
-    const lost = upload.failed.map((job) => ({ name: job.name, outcome: "not sent", reason: upload.problem }));
+    const lost = upload.notSent.map((job) => ({ name: job.name, outcome: "not sent", reason: upload.problem }));
     const lines = [["File", "Outcome", "Reason"], ...[...upload.told, ...lost].map((one) => [one.name, one.outcome, one.reason])];
     const blob = new Blob(["\ufeff", lines.map((line) => line.map(cell).join(",")).join("\r\n"), "\r\n"], { type: "text/csv" });
     const link = element("a");
