@@ -1,7 +1,8 @@
 """The files in a ZIP, nested ones too, within limits; a name in a ZIP never becomes a path."""
 
+import errno
+import lzma
 import re
-import shutil
 import struct
 import uuid
 import zipfile
@@ -18,13 +19,26 @@ from apps.cases import storage
 from apps.cases.ingest import Answer, ingest_files
 from apps.imaging.refusal import Refusal
 
-_CLUTTER = re.compile(r"(^|/)(\.|thumbs\.db$|desktop\.ini$|dicomdir$|__macosx)", re.IGNORECASE)
+# "./study/IM1" and "../IM1" are files like others; the page's dropped.js has the same expression.
+_CLUTTER = re.compile(
+    r"(^|/)(\.(?!\.?/)|thumbs\.db$|desktop\.ini$|dicomdir$|__macosx)", re.IGNORECASE
+)
 _DEEPEST = 3
 _SUSPICIOUS_RATIO, _HARMLESS_BYTES = 200, 100 * 1024 * 1024
 _LARGEST_DIRECTORY = 64 * 1024 * 1024
 _BATCH_FILES, _BATCH_BYTES = 32, 64 * 1024 * 1024
 _END, _END_SIZE = b"PK\x05\x06", 22
-_BROKEN = (zipfile.BadZipFile, zlib.error, EOFError, struct.error, NotImplementedError, ValueError)
+_END64, _END64_SIZE, _LOCATOR64, _LOCATOR64_SIZE = b"PK\x06\x06", 56, b"PK\x06\x07", 20
+_ENTRY = b"PK\x01\x02"
+_BROKEN = (
+    zipfile.BadZipFile,
+    zlib.error,
+    lzma.LZMAError,
+    EOFError,
+    struct.error,
+    ValueError,
+    OverflowError,
+)
 
 
 @dataclass
@@ -109,8 +123,8 @@ def _files(archive: Path, left: _Left, *, depth: int) -> Iterator[Unpacked]:
         for member in members:
             try:
                 path = _copied(opened, member)
-            except _BROKEN:
-                yield Unpacked(member.filename, None, _damaged())
+            except Refusal as refusal:
+                yield Unpacked(member.filename, None, refusal)
                 continue
             if is_zip(path):
                 yield from _nested(member.filename, path, left, depth + 1)
@@ -138,25 +152,46 @@ def _opened(archive: Path) -> zipfile.ZipFile:
         raise _too_many(count)
     try:
         return zipfile.ZipFile(archive)
+    except NotImplementedError:
+        raise _unsupported() from None
     except _BROKEN:
         raise _damaged() from None
 
 
 def _directory(archive: Path) -> tuple[int, int]:
-    """Entries and bytes of the central directory (APPNOTE 4.3.16; 0xFFFF for more in ZIP64)."""
+    """Entries and bytes of the central directory (APPNOTE 4.3.12 to 4.3.16).
+
+    The size is the one that zipfile believes, ZIP64's before the plain record's; the entries are
+    counted too, because zipfile reads as many as there are, whatever a record says.
+    """
     with archive.open("rb") as stream:
-        stream.seek(max(0, archive.stat().st_size - _END_SIZE - 65535))
-        end = stream.read()
-    at = end.rfind(_END)
-    if at < 0 or len(end) - at < _END_SIZE:
-        raise _damaged()
-    count, size = struct.unpack_from("<HI", end, at + 10)
+        longest = _END_SIZE + 65535 + _LOCATOR64_SIZE + _END64_SIZE
+        begin = stream.seek(max(0, archive.stat().st_size - longest))
+        at, count, size = _end_record(stream.read())
+        if size <= _LARGEST_DIRECTORY:
+            stream.seek(max(0, begin + at - size))
+            count = max(count, stream.read(size).count(_ENTRY))
     return count, size
+
+
+def _end_record(tail: bytes) -> tuple[int, int, int]:
+    """Where the directory ends in the last bytes of a ZIP; its entries and bytes as told there."""
+    at = tail.rfind(_END)
+    if at < 0 or len(tail) - at < _END_SIZE:
+        raise _damaged()
+    if not tail[max(0, at - _LOCATOR64_SIZE) : at].startswith(_LOCATOR64):
+        return at, *struct.unpack_from("<HI", tail, at + 10)
+    at -= _LOCATOR64_SIZE + _END64_SIZE
+    if at < 0 or not tail.startswith(_END64, at):
+        raise _damaged()
+    return at, *struct.unpack_from("<QQ", tail, at + 32)
 
 
 def _is_wanted(member: zipfile.ZipInfo) -> bool:
     is_link = (member.external_attr >> 28) == 0o12
-    return not member.is_dir() and not is_link and not _CLUTTER.search(member.filename)
+    # Not is_dir(): Python 3.11's fails where a name is empty.
+    is_folder = member.filename.endswith("/")
+    return not is_folder and not is_link and not _CLUTTER.search(member.filename)
 
 
 def _check(archive: Path, members: list[zipfile.ZipInfo], left: _Left) -> None:
@@ -181,16 +216,41 @@ def _check(archive: Path, members: list[zipfile.ZipInfo], left: _Left) -> None:
 def _copied(opened: zipfile.ZipFile, member: zipfile.ZipInfo) -> Path:
     path = storage.incoming_dir() / f"{uuid.uuid4().hex}.part"
     try:
-        with opened.open(member) as source, path.open("wb") as target:
-            shutil.copyfileobj(source, target, 1024 * 1024)
+        with path.open("wb") as target:
+            for piece in _pieces(opened, member):
+                target.write(piece)
     except BaseException:
         path.unlink(missing_ok=True)
         raise
     return path
 
 
+def _pieces(opened: zipfile.ZipFile, member: zipfile.ZipInfo) -> Iterator[bytes]:
+    """The unpacked bytes. Only reading is judged: a full disk is met where they are written."""
+    try:
+        with opened.open(member) as source:
+            while piece := source.read(1024 * 1024):
+                yield piece
+    except NotImplementedError:
+        raise _unsupported() from None
+    except _BROKEN:
+        raise _damaged() from None
+    except OSError as error:
+        # bzip2's own error has no number; EINVAL is a place before the file's begin.
+        if error.errno not in {None, errno.EINVAL}:
+            raise
+        raise _damaged() from None
+
+
 def _damaged() -> Refusal:
     return Refusal("zip_damaged", "This ZIP is damaged or incomplete. Copy or export it again.")
+
+
+def _unsupported() -> Refusal:
+    return Refusal(
+        "zip_unsupported",
+        "This ZIP is packed in a way this system cannot read. Unpack it, and send the files.",
+    )
 
 
 def _too_many(count: int) -> Refusal:

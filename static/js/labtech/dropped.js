@@ -2,7 +2,7 @@
 (function () {
   "use strict";
 
-  const CLUTTER = /(^|\/)(\.|thumbs\.db$|desktop\.ini$|dicomdir$|__macosx)/i;
+  const CLUTTER = /(^|\/)(\.(?!\.?\/)|thumbs\.db$|desktop\.ini$|dicomdir$|__macosx)/i;
 
   async function filesOf(entry) {
     if (entry.isFile) return [await new Promise((done, failed) => entry.file(done, failed))];
