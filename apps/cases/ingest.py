@@ -243,12 +243,12 @@ def _known(one: _Checked, instance: Instance) -> Answer:
 
 
 def _again(incoming: Path, instance: Instance) -> Received | None:
-    """The same bytes came again; if the stored file is gone, this is its second chance.
+    """The same bytes came again; where the stored file is gone or altered, they take its place.
 
     None when the study was just deleted: then the row is gone as well.
     """
     final = storage.path_of(instance)
-    if not final.exists():
+    if not _is_whole(final, instance):
         storage.sync([incoming])
         with transaction.atomic():
             # Whoever deletes the study holds the row, and its files are set aside already.
@@ -257,6 +257,13 @@ def _again(incoming: Path, instance: Instance) -> Received | None:
             storage.settle(incoming, final)
             storage.sync_folders_of([final])
     return Received(instance, instance.series.study.case, new=False)
+
+
+def _is_whole(final: Path, instance: Instance) -> bool:
+    try:
+        return storage.sha256_of(final) == instance.sha256
+    except FileNotFoundError:
+        return False
 
 
 def _other_bytes() -> Refusal:

@@ -218,6 +218,15 @@ def test_a_lost_file_is_put_back_when_the_same_bytes_come_again(tmp_path):
 
 
 @pytest.mark.django_db
+def test_an_altered_file_is_replaced_when_the_same_bytes_come_again(tmp_path):
+    path, site = write_dicom(tmp_path)[0], make_site()
+    stored = storage.path_of(receive(path, site=site)[0].instance)
+    stored.write_bytes(path.read_bytes()[:-1] + b"?")
+    assert not receive(path, site=site)[0].new
+    assert stored.read_bytes() == path.read_bytes()
+
+
+@pytest.mark.django_db
 def test_an_image_of_another_patient_is_kept_out_of_a_known_study(tmp_path):
     site = make_site()
     first, second = write_dicom(tmp_path, phantom=small_phantom(slices=2), patient_id="ONE")
