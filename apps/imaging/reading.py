@@ -68,8 +68,8 @@ def _read(path: Path, max_pixels: int) -> InstanceFacts:
         uid(dataset, keyword, what)
     slope, intercept = rescale(dataset)
     syntax = transfer_syntax(dataset)
-    if syntax not in NATIVE and not survives(lambda: stored_values(dataset, max_pixels=max_pixels)):
-        raise Refusal("bad_pixels", "The image in this file is damaged and cannot be decoded.")
+    if syntax not in NATIVE:
+        _try_out(dataset, max_pixels)
     hu = hounsfield(dataset, max_pixels=max_pixels)
     return InstanceFacts(
         **found,
@@ -78,6 +78,17 @@ def _read(path: Path, max_pixels: int) -> InstanceFacts:
         rescale_intercept=intercept,
         pixel_sha256=hashlib.sha256(hu.astype("<i2", copy=False).tobytes()).hexdigest(),
     )
+
+
+def _try_out(dataset: Dataset, max_pixels: int) -> None:
+    """Refuse pixels that take the process down, before they are decoded in this one."""
+    try:
+        survived = survives(lambda: stored_values(dataset, max_pixels=max_pixels))
+    except TimeoutError:
+        words = "The system was too busy to check this image. Send it again."
+        raise Refusal("too_busy", words) from None
+    if not survived:
+        raise Refusal("bad_pixels", "The image in this file is damaged and cannot be decoded.")
 
 
 def _check_kind(dataset: Dataset) -> None:

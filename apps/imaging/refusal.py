@@ -9,7 +9,7 @@ class Refusal(ValueError):
 
     Codes: empty, not_dicom, truncated, not_ct, no_pixels, unsupported_transfer_syntax,
     missing_uid, malformed_uid, too_large, bad_pixels, bad_rescale, bad_geometry, multiframe,
-    damaged.
+    damaged, too_busy.
     """
 
     def __init__(self, code: str, message: str) -> None:

@@ -41,6 +41,7 @@ CODES = {
     "bad_geometry",
     "multiframe",
     "damaged",
+    "too_busy",
 }
 
 
