@@ -11,7 +11,7 @@ from apps.accounts.models import User
 from apps.cases.models import Case, Instance, Series, Study
 from apps.cases.pictures import orientations
 from apps.classifier.models import Prediction
-from apps.imaging.geometry import slice_spacing, sort_key
+from apps.imaging.geometry import is_regular, slice_spacing, sort_key
 
 _CHEST_WORDS = ("CHEST", "THORAX", "LUNG")
 _SAME_SITTING = timedelta(minutes=30)
@@ -137,7 +137,7 @@ def _announced(study: Study, series: list[Series]) -> Iterator[Check]:
             _("{came} of {said} images of {what}").format(came=came, said=said, what=what),
             _("The files say how many there are. Send the rest, if they are images of this CT."),
         )
-    if told and not missing:
+    if told and all(came == said for _what, said, came in told):
         yield Check("ok", _("As many images as the files say"))
 
 
@@ -204,6 +204,13 @@ def _along_the_normal(instances: list[Instance]) -> Iterator[tuple[str, str]]:
             _(
                 "Slices are {spacing:.2f} mm apart, but there are gaps up to {largest:.1f} mm."
             ).format(spacing=spacing, largest=max(gaps)),
+        )
+    if not (doubled or missing or is_regular(instances)):
+        yield (
+            _("unequal distances"),
+            _("Slices lie from {least:.2f} to {largest:.2f} mm apart.").format(
+                least=min(gaps), largest=max(gaps)
+            ),
         )
 
 

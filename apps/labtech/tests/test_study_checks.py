@@ -47,6 +47,24 @@ def test_all_that_the_files_announce_is_here(receive_study):
     assert "As many images as the files say" in words(case, "ok")
 
 
+def test_more_images_than_the_files_announce_are_not_as_many(receive_study):
+    case = receive_study(NumberOfSeriesRelatedInstances=3, NumberOfStudyRelatedInstances=4)
+    assert not any("As many images" in text for text in words(case, "ok"))
+
+
+def test_slices_at_unequal_distances_are_told(tmp_path, people):
+    paths = write_dicom(tmp_path, phantom=small_phantom(slices=5))
+    for path, z in zip(paths, [0, 1, 2.4, 3.4, 4.8], strict=True):
+        dataset = dcmread(path)
+        dataset.ImagePositionPatient = [*dataset.ImagePositionPatient[:2], z]
+        dataset.save_as(path)
+    found = checks(receive(*paths, site=people.home)[0].case)
+    assert [(one.text, one.detail) for one in found if one.sign == "warn"] == [
+        ("unequal distances", "Slices lie from 1.00 to 1.40 mm apart.")
+    ]
+    assert "No gaps between slices" not in [one.text for one in found]
+
+
 @pytest.mark.parametrize("said", [None, 0, -3])
 def test_files_without_a_usable_count_say_nothing_about_it(receive_study, said):
     case = receive_study(2, NumberOfSeriesRelatedInstances=said)
