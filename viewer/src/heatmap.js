@@ -9,6 +9,9 @@ function colour(value) {
   return low.map((part, i) => Math.round(part + (high[i] - part) * (at % 1)));
 }
 
+const FETCHING = "fetching the heatmap";
+const FAILED = "the heatmap could not be fetched";
+
 function picture({ values, side_pixels: side }) {
   const bytes = Uint8Array.from(atob(values), (letter) => letter.charCodeAt(0));
   const canvas = Object.assign(document.createElement("canvas"), { width: side, height: side });
@@ -22,7 +25,7 @@ export class Heatmaps {
   on = false;
   opacity = 0.5;
   #canvas = document.createElement("canvas");
-  #known = new Map(); // finding id -> null while it comes, or { ...answer, canvas }
+  #known = new Map(); // finding id -> { ...answer, canvas }, or { why } there is none yet
 
   constructor(port, repaint) {
     this.repaint = repaint;
@@ -36,16 +39,18 @@ export class Heatmaps {
     this.#canvas.hidden = !this.on;
     if (!this.on) return "";
     const here = findings.filter((one) => one.instance_id === instance.id && one.source === "model");
-    const ready = here.map((one) => this.#of(one)).filter(Boolean);
+    const known = here.map((one) => this.#of(one)).filter(Boolean);
+    const ready = known.filter((one) => one.canvas);
     this.#paint(ready, place);
     if (ready.length) return `heatmap: ${ready[0].method}`;
+    if (known.length) return known[0].why;
     return here.length ? "no heatmap of this finding" : "heatmap: no finding on this image";
   }
 
   #of(finding) {
     if (!finding.heatmap_url) return null;
     if (!this.#known.has(finding.id)) {
-      this.#known.set(finding.id, null);
+      this.#known.set(finding.id, { why: FETCHING });
       this.#fetch(finding);
     }
     return this.#known.get(finding.id);
@@ -55,10 +60,11 @@ export class Heatmaps {
     try {
       const answer = await (await fetchOrExplain(finding.heatmap_url)).json();
       this.#known.set(finding.id, { ...answer, canvas: picture(answer) });
-      this.repaint();
     } catch {
-      setTimeout(() => this.#known.delete(finding.id), 5000);
+      this.#known.set(finding.id, { why: FAILED });
+      setTimeout(() => this.#known.delete(finding.id), 5000); // the next look tries again
     }
+    this.repaint();
   }
 
   #paint(ready, { width, height, column, row, origin }) {

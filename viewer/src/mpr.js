@@ -8,6 +8,7 @@ import { clamp, FRESH } from "./view.js";
 
 const SIDES = { right: [1, 0], left: [-1, 0], top: [0, -1], bottom: [0, 1] };
 const NAMES = { H: "Axial", F: "Axial", A: "Coronal", P: "Coronal", L: "Sagittal", R: "Sagittal" };
+const TOO_LARGE = "This series is too large for the other planes on this computer.";
 const minus = (text) => text.replace(/-/g, "−");
 
 class Pane {
@@ -72,8 +73,18 @@ export class Mpr {
       [kind, new Pane(kind, (...point) => this.#point(...point), (...step) => this.#step(...step))]));
     this.words = element("div", { class: "ctv-mpr-words", "data-mpr": "words", role: "status" });
     this.root = element("div", { class: "ctv-mpr", "data-mpr": true }, ...Object.values(this.panes).map((pane) => pane.port), this.words);
+    this.tooLarge = !slices.fits;
+    if (this.tooLarge) this.#onlyAxial();
     this.sizes = new ResizeObserver(() => viewer.repaint());
     this.sizes.observe(this.root);
+  }
+
+  /** A plane through slices of which some are always missing would look like a whole one. */
+  #onlyAxial() {
+    const { axial, coronal, sagittal } = this.panes;
+    coronal.port.hidden = sagittal.port.hidden = true;
+    axial.port.style.gridArea = "1 / 1 / -1 / -1";
+    this.words.style.whiteSpace = "pre-wrap";
   }
 
   close() {
@@ -87,9 +98,10 @@ export class Mpr {
     const { row, column } = this.at;
     const axial = this.slices.get(index);
     if (axial) this.panes.axial.draw(this.instances[index], axial, { row, column }, view, findings);
+    this.#say(index, axial);
+    if (this.tooLarge) return;
     this.panes.coronal.draw(this.#plane("coronal"), this.#values("coronal", row), { row: last - index, column }, view, findings);
     this.panes.sagittal.draw(this.#plane("sagittal"), this.#values("sagittal", column), { row: last - index, column: row }, view, findings);
-    this.#say(index, axial);
   }
 
   #say(index, axial) {
@@ -97,8 +109,13 @@ export class Mpr {
     const here = this.instances[index];
     const hu = axial && `${axial[row * here.columns + column]} HU`;
     const mm = positionOf(here, row, column).map((value) => value.toFixed(1)).join(", ");
-    const coming = this.slices.count < this.instances.length ? `fetching ${this.slices.count} of ${this.instances.length} images` : "";
-    this.words.textContent = minus([hu, `${mm} mm`, coming].filter(Boolean).join("   "));
+    this.words.textContent = minus([hu, `${mm} mm`, this.#missing].filter(Boolean).join("   "));
+  }
+
+  get #missing() {
+    if (this.tooLarge) return `\n${TOO_LARGE}`;
+    const { count } = this.slices;
+    return count < this.instances.length ? `fetching ${count} of ${this.instances.length} images` : "";
   }
 
   /** A cut as if it were an image of its own: head up, its rows the slices from last to first. */
@@ -116,7 +133,7 @@ export class Mpr {
   }
 
   #values(kind, offset) {
-    const key = `${offset} ${this.slices.count}`;
+    const key = `${offset} ${this.slices.changes}`;
     const known = this.#cut.get(kind);
     if (known?.key === key) return known.hu;
     const hu = this.#cutAt(kind, offset);

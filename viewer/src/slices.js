@@ -4,6 +4,7 @@ import { fetchOrExplain, ViewerError } from "./manifest.js";
 const PARALLEL = 4;
 const RETRY_MS = 3000;
 const memory = () => ((navigator.deviceMemory || 8) >= 4 ? 640 : 160) * 1024 * 1024;
+const bytesOf = ({ rows, columns }) => rows * columns * 2;
 
 export class Slices extends EventTarget {
   #kept = new Map(); // index -> Int16Array
@@ -11,6 +12,7 @@ export class Slices extends EventTarget {
   #waiting = new Map(); // index -> time before which it is not tried again
   #bytes = 0;
   #current = 0;
+  #asked = 0; // what somebody waits for: kept wherever it lies
   #direction = 1;
   #prefetching = false;
   #closed = new AbortController();
@@ -28,8 +30,21 @@ export class Slices extends EventTarget {
     return this.#kept.size;
   }
 
+  /** Another number whenever other slices are kept. */
+  changes = 0;
+
+  /** Whether all slices of the series can be kept at once. */
+  get fits() {
+    return this.instances.reduce((sum, one) => sum + bytesOf(one), 0) <= memory();
+  }
+
   /** The int16 HU of a slice, row by row. Rejects with a ViewerError. */
   load(index) {
+    this.#asked = index;
+    return this.#load(index);
+  }
+
+  #load(index) {
     const kept = this.#kept.get(index);
     if (kept) return Promise.resolve(kept);
     if (!this.#coming.has(index)) this.#coming.set(index, this.#fetch(index));
@@ -39,7 +54,8 @@ export class Slices extends EventTarget {
   /** Tells which slice is on screen; its neighbours are fetched next, ahead of the movement first. */
   look(index) {
     if (index !== this.#current) this.#direction = index > this.#current ? 1 : -1;
-    this.#current = index;
+    this.#current = this.#asked = index;
+    this.#fill();
   }
 
   startPrefetch() {
@@ -58,11 +74,12 @@ export class Slices extends EventTarget {
     try {
       const response = await fetchOrExplain(instance.huUrl, { signal: this.#closed.signal });
       const buffer = await response.arrayBuffer();
-      if (buffer.byteLength !== instance.rows * instance.columns * 2) {
+      if (buffer.byteLength !== bytesOf(instance)) {
         throw new ViewerError(`Image ${index + 1} came incomplete. The others are kept; it is tried again by itself.`);
       }
-      this.#keep(index, new Int16Array(buffer));
-      return this.#kept.get(index);
+      const hu = new Int16Array(buffer);
+      this.#keep(index, hu);
+      return hu;
     } catch (problem) {
       this.#waiting.set(index, Date.now() + RETRY_MS);
       throw problem;
@@ -76,29 +93,43 @@ export class Slices extends EventTarget {
     this.#kept.set(index, hu);
     this.#waiting.delete(index);
     this.#bytes += hu.byteLength;
-    this.#evict(index);
+    this.changes++;
     this.dispatchEvent(new CustomEvent("slice", { detail: { index } }));
+    this.#evict();
   }
 
-  #evict(justKept) {
-    const far = (index) => Math.abs(index - this.#current);
+  #far(index) {
+    return Math.abs(index - this.#current);
+  }
+
+  /** The farthest of those kept that nobody looks at or waits for. */
+  get #farthest() {
+    const free = [...this.#kept.keys()].filter((index) => index !== this.#current && index !== this.#asked);
+    return free.length ? free.reduce((a, b) => (this.#far(b) > this.#far(a) ? b : a)) : undefined;
+  }
+
+  #evict() {
     while (this.#bytes > memory()) {
-      const farthest = [...this.#kept.keys()].reduce((a, b) => (far(b) > far(a) ? b : a));
-      if (farthest === justKept || farthest === this.#current) {
-        this.#prefetching = false;
-        return;
-      }
-      this.#bytes -= this.#kept.get(farthest).byteLength;
-      this.#kept.delete(farthest);
-      this.dispatchEvent(new CustomEvent("evicted", { detail: { index: farthest } }));
+      const index = this.#farthest;
+      if (index === undefined) return;
+      this.#bytes -= this.#kept.get(index).byteLength;
+      this.#kept.delete(index);
+      this.changes++;
+      this.dispatchEvent(new CustomEvent("evicted", { detail: { index } }));
     }
+  }
+
+  /** Whether there is room for a slice, or one farther away would make room: nothing is fetched only to be dropped. */
+  #worthIt(index) {
+    const coming = [index, ...this.#coming.keys()].reduce((sum, one) => sum + bytesOf(this.instances[one]), 0);
+    return this.#bytes + coming <= memory() || this.#far(this.#farthest) > this.#far(index);
   }
 
   #fill() {
     while (this.#prefetching && this.#coming.size < PARALLEL) {
       const next = this.#next();
-      if (next === undefined) return;
-      this.load(next).catch(() => setTimeout(() => this.#fill(), RETRY_MS));
+      if (next === undefined || !this.#worthIt(next)) return;
+      this.#load(next).catch(() => setTimeout(() => this.#fill(), RETRY_MS));
     }
   }
 
