@@ -7,6 +7,7 @@ clones of them, else a phantom's.
 
 import sys
 from pathlib import Path
+from statistics import median
 
 import pydicom
 import pytest
@@ -24,21 +25,28 @@ pytestmark = [pytest.mark.long, pytest.mark.browser]
 SLICES = 300
 ROUNDS = 5
 COUNT = "document.querySelector('ct-viewer').slices.count"
-# One slice on with every frame; what counts is how many slices were really drawn.
+# One slice on with every frame; what counts is how many slices were really drawn, and on which
+# screen: while moving, a slow WebGL is covered by a 2D canvas.
 SCROLL = """async (count) => {
   const viewer = document.querySelector('ct-viewer');
   const frame = () => new Promise(requestAnimationFrame);
   viewer.show(0);
   for (let i = 0; i < 10; i++) await frame();
+  const canvas = viewer.port.querySelector('.ctv-canvas');
   const rendered = new Set();
-  viewer.screen.onDrawn = (index) => rendered.add(index);
+  const screens = {};
+  viewer.screen.onDrawn = (index) => {
+    rendered.add(index);
+    const name = canvas.hidden ? 'WebGL' : '2D canvas';
+    screens[name] = (screens[name] ?? 0) + 1;
+  };
   const begun = performance.now();
   for (let index = 1; index < count; index++) {
     viewer.show(index);
     await frame();
   }
   while (!rendered.has(count - 1)) await frame();
-  return rendered.size / (performance.now() - begun) * 1000;
+  return { rate: rendered.size / (performance.now() - begun) * 1000, screens };
 }"""
 RENDERER = """() => { const gl = document.createElement('canvas').getContext('webgl2');
   return gl.getParameter(gl.getExtension('WEBGL_debug_renderer_info').UNMASKED_RENDERER_WEBGL) }"""
@@ -93,8 +101,10 @@ def test_speed_of_the_first_image_and_of_scrolling(
     page.wait_for_selector("ct-viewer[renderer=webgl]", timeout=30_000)
     while page.evaluate(COUNT) < SLICES:
         page.wait_for_timeout(200)
-    rates = [round(page.evaluate(SCROLL, SLICES), 1) for _ in range(3)]
+    runs = [page.evaluate(SCROLL, SLICES) for _ in range(3)]
+    rates = [round(run["rate"], 1) for run in runs]
     sys.stdout.write(f"\nfirst image, ms after the click: first {times[0]}, then {times[1:]}")
-    sys.stdout.write(f"\nslices per second: {rates} with {page.evaluate(RENDERER)}\n")
-    assert max(times[1:]) < 1000
-    assert max(rates) >= 30
+    sys.stdout.write(f"\nslices per second: {rates}, drawn by {[run['screens'] for run in runs]}")
+    sys.stdout.write(f"\nWebGL is {page.evaluate(RENDERER)}\n")
+    assert max(times) < 1000
+    assert median(rates) >= 30
