@@ -12,6 +12,7 @@ from playwright.sync_api import Page
 from rest_framework.authtoken.models import Token
 
 from apps.accounts.models import ReadingGroup, User
+from apps.cases.models import Case
 from apps.cases.tests.factories import make_case, make_measurement, small_phantom
 from apps.classifier.tests.factories import (
     make_model_version,
@@ -19,7 +20,9 @@ from apps.classifier.tests.factories import (
     make_training_example,
     make_training_run,
 )
+from tests.access_table import CASE, FINDING, INSTANCE, PREDICTION, SERIES, TABLE
 from tests.people import logged_in
+from tests.test_access import filled
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 AXE = Path(__file__).parent / "axe" / "axe.min.js"
@@ -102,6 +105,32 @@ def test_pages_of_doctors(page, live_server, people, case):
     away = make_case(people.elsewhere, status="sent")
     paths += [f"/doctor/cases/{away.public_id}/", f"/doctor/cases/{case.public_id}/compare/"]
     assert visit(page, live_server, people.owner, *paths, "/doctor/break-glass/") == {}
+
+
+def listed_for(user: User, case: Case) -> list[str]:
+    """Whatever the access table lists and this person gets as a whole page, of this case."""
+    series = case.study.series.first()
+    finding = case.predictions.first().findings.first()
+    keys = {
+        CASE: case.public_id,
+        SERIES: series.public_id,
+        INSTANCE: series.instances.first().public_id,
+        PREDICTION: finding.prediction.public_id,
+        FINDING: finding.public_id,
+    }
+    client = logged_in(user)
+    gets = {filled(route, keys.get(kind)) for method, route, kind, _ in TABLE if method == "GET"}
+    return sorted(path for path in gets if b"<html" in client.get(path).getvalue()[:200])
+
+
+@pytest.mark.long
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize(("person", "least"), [("technician", 8), ("owner", 15), ("admin", 15)])
+def test_every_page_of_the_access_table(page, live_server, people, case, person, least):
+    user = getattr(people, person)
+    paths = listed_for(user, case)
+    assert len(paths) >= least
+    assert visit(page, live_server, user, *paths) == {}
 
 
 def test_every_tab_and_drawer_of_the_reading_page(page, live_server, people, case):
