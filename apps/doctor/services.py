@@ -92,7 +92,7 @@ def findings_of(case: Case, user: User) -> QuerySet[Finding]:
     elif is_blind(case, user):
         found = found.filter(Q(source=Finding.Source.MODEL) | Q(author=user))
     return (
-        found.select_related("instance__series", "prediction", "author")
+        found.select_related("instance__series", "prediction__case__site", "author")
         .prefetch_related("prediction__model_versions")
         .annotate(has_heatmap=Exists(FindingHeatmap.objects.filter(finding=OuterRef("pk"))))
     )

@@ -91,6 +91,7 @@ def test_deleting_and_wiping_spare_what_is_on_other_slices(desk, live_server, ca
     open_case(desk, live_server, case, webgl=True)
     draw_length(desk)
     expect(overlay(desk, "saved")).to_have_text("Measurement saved", timeout=20_000)
+    expect(desk.locator(".ctv-canvas")).to_be_hidden()
     drag(desk, (0.4, 0.5), (0.4, 0.5))  # a click chooses it
     desk.keyboard.press("ArrowUp")
     expect(overlay(desk, "image")).to_contain_text("Im 2 / 5")

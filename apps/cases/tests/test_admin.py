@@ -11,7 +11,9 @@ from apps.cases.after_report import add_addendum, record_critical_result
 from apps.cases.models import (
     AccessGrant,
     Instance,
+    PatientAssignment,
     Presentation,
+    SeriesAssignment,
     TextTemplate,
     UnaidedOpinion,
     VerdictDraft,
@@ -54,6 +56,14 @@ def browser(people):
     )
     UnaidedOpinion.objects.create(reading=case.readings.get(), cancer="no")
     make_measurement(Instance.objects.first(), people.owner)
+    decided = {"author": people.technician, "reason": "Filed wrongly"}
+    study = case.study
+    PatientAssignment.objects.create(
+        study=study, from_patient=study.patient, to_patient=study.patient, **decided
+    )
+    SeriesAssignment.objects.create(
+        series=study.series.get(), from_study=study, to_study=study, **decided
+    )
     assert Presentation.objects.exists()
     assert AccessGrant.objects.exists()
     return logged_in(people.admin)
